@@ -1,0 +1,95 @@
+"""A table of figures with intervals: one row per condition, as JSON, Markdown or on the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from foleykit.evaluation.metrics import Metric
+from foleykit.evaluation.metrics.intervals import Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """The figures of one condition."""
+
+    name: str
+    estimates: Mapping[str, Estimate]
+    """By metric key; a metric that cannot be formed is absent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything that an evaluation says, with the protocol that it followed."""
+
+    title: str
+    metrics: tuple[Metric, ...]
+    rows: tuple[Row, ...]
+    protocol: Mapping[str, Any]
+    """JSON-ready settings, sizes and the hash of the reference data."""
+
+    def row(self, name: str) -> Row:
+        """Return one condition. Raises KeyError when there is none of that name."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON-ready values; figures are not rounded."""
+        return {
+            "title": self.title,
+            "protocol": dict(self.protocol),
+            "metrics": [asdict(metric) for metric in self.metrics],
+            "rows": [
+                {"name": row.name, **{key: asdict(estimate) for key, estimate in row.estimates.items()}}
+                for row in self.rows
+            ],
+        }
+
+    def to_markdown(self) -> str:
+        """Return a Markdown table; intervals in brackets, an arrow for the better direction."""
+        columns = self._columns()
+        lines = ["| sound | " + " | ".join(_heading(metric) for metric in columns) + " |"]
+        lines.append("|---" * (len(columns) + 1) + "|")
+        lines += [
+            "| " + " | ".join([row.name, *(_cell(row, metric) for metric in columns)]) + " |" for row in self.rows
+        ]
+        return "\n".join(lines)
+
+    def print(self) -> None:
+        """Print the table to the terminal."""
+        from rich.console import Console
+        from rich.table import Table
+
+        columns = self._columns()
+        table = Table(title=self.title)
+        table.add_column("sound", no_wrap=True)
+        for metric in columns:
+            table.add_column(_heading(metric), justify="right")
+        for row in self.rows:
+            table.add_row(row.name, *(_cell(row, metric) for metric in columns))
+        Console().print(table)
+
+    def save(self, folder: Path) -> None:
+        """Write report.json and report.md."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.json").write_text(json.dumps(self.to_json(), indent=2) + "\n", encoding="utf-8")
+        (folder / "report.md").write_text(f"# {self.title}\n\n{self.to_markdown()}\n", encoding="utf-8")
+
+    def _columns(self) -> list[Metric]:
+        return [metric for metric in self.metrics if any(metric.key in row.estimates for row in self.rows)]
+
+
+def _heading(metric: Metric) -> str:
+    return f"{metric.title} {({'higher': '↑', 'lower': '↓', 'zero': '→ 0'})[metric.better]}"
+
+
+def _cell(row: Row, metric: Metric) -> str:
+    if metric.key not in row.estimates:
+        return "-"
+    estimate, digits = row.estimates[metric.key], metric.decimals
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"

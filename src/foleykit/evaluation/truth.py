@@ -1,0 +1,107 @@
+"""What a reference clip holds generated sound to: the onsets that can be heard, clean impacts, and the gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foleykit.core.errors import ConfigError
+from foleykit.evaluation.clips import ClipAudio, ClipEvent, ClipInfo
+from foleykit.evaluation.metrics.gap_level import gap_mask
+from foleykit.world.types import Material
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudibilityConfig:
+    """Which physical events count as onsets; judged on the true action stem, before anything is detected."""
+
+    window_seconds: float = 0.04
+    """The level after the event is compared with the level before it over this long."""
+    min_level_db: float = -50.0
+    """Least level after the event, in dBFS."""
+    min_rise_db: float = 3.0
+    """Least rise of the level; an impact under the ringing of a louder one is no onset."""
+    merge_seconds: float = 0.05
+    """Events closer together than this are one onset, at the first."""
+    impact_rise_db: float = 10.0
+    """Least rise of an impact whose material is judged."""
+
+    def __post_init__(self) -> None:
+        if self.window_seconds <= 0 or self.merge_seconds < 0:
+            raise ConfigError("window_seconds must be positive and merge_seconds not negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Impact:
+    """A visible impact that no other material disturbs."""
+
+    time: float
+    material: Material
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipTruth:
+    """The reference of one clip; times in seconds, sorted."""
+
+    onsets: NDArray[np.float64]
+    """(N,) on-screen events that can be heard beginning."""
+    ignored: NDArray[np.float64]
+    """Other on-screen events: too weak, masked, or merged into an onset. Sound there is neither right nor wrong."""
+    impacts: tuple[Impact, ...]
+    gaps: NDArray[np.bool_]
+    """(S,) samples in which only the ambience sounds."""
+
+
+def clip_truth(info: ClipInfo, audio: ClipAudio, config: AudibilityConfig = AudibilityConfig()) -> ClipTruth:
+    """Return what `info` and the true stems say about the clip."""
+    visible = sorted(
+        (event for event in info.events if event.on_screen and 0 <= event.time < info.seconds),
+        key=lambda event: event.time,
+    )
+    rises = [_rise_db(audio, event.time, config) for event in visible]
+    onsets: list[float] = []
+    ignored: list[float] = []
+    for event, rise in zip(visible, rises, strict=True):
+        merged = bool(onsets) and event.time - onsets[-1] < config.merge_seconds
+        (ignored if merged or rise < config.min_rise_db else onsets).append(event.time)
+    impacts = tuple(
+        Impact(time=event.time, material=event.material)
+        for event, rise in zip(visible, rises, strict=True)
+        if event.time in onsets and rise >= config.impact_rise_db and _is_clean_impact(event, info)
+    )
+    spans = [(event.time, event.time + event.duration) for event in info.events]
+    return ClipTruth(
+        onsets=np.array(onsets),
+        ignored=np.array(ignored),
+        impacts=impacts,
+        gaps=gap_mask(audio.foreground, audio.sample_rate, spans),
+    )
+
+
+def _rise_db(audio: ClipAudio, time: float, config: AudibilityConfig) -> float:
+    """Return by how much the action stem's level rises at `time`, in dB; minus infinity when it stays too quiet."""
+    rate, width = audio.sample_rate, round(config.window_seconds * audio.sample_rate)
+    # Contact is known to a physics step, so 2 ms before it the old sound is alone.
+    at = max(0, round((time - 0.002) * rate))
+    before, after = audio.action[max(0, at - width) : at], audio.action[at : at + width]
+    level_after = _level_db(after)
+    return level_after - _level_db(before) if level_after >= config.min_level_db else -np.inf
+
+
+def _level_db(samples: NDArray[np.float32]) -> float:
+    mean_square = float(np.square(samples, dtype=np.float64).mean()) if len(samples) else 0.0
+    return 10 * float(np.log10(max(mean_square, 1e-9)))
+
+
+def _is_clean_impact(event: ClipEvent, info: ClipInfo) -> bool:
+    """Whether 0.1 s before to 0.4 s after an impact lie inside the clip and hold no event of another material."""
+    first, last = event.time - 0.1, event.time + 0.4
+    if event.kind != "impact" or first < 0 or last > info.seconds:
+        return False
+    return all(
+        other.material == event.material and other.on_screen
+        for other in info.events
+        if other.time < last and other.time + other.duration > first
+    )
