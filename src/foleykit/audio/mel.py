@@ -1,0 +1,86 @@
+"""Waveform to log-mel magnitude, the front end that codecs and encoders share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from foleykit.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMelConfig:
+    sample_rate: int = 16_000
+    """Samples per second of the waveform."""
+    n_fft: int = 1024
+    """FFT size."""
+    win_length: int = 640
+    """Samples under the Hann window; short, so that an attack is not smeared over many frames."""
+    hop_length: int = 160
+    """Samples from one mel frame to the next."""
+    num_mels: int = 80
+    """Mel bins, Slaney scale and area normalisation."""
+    min_hz: float = 40.0
+    max_hz: float = 8_000.0
+    floor: float = 1e-5
+    """Smallest magnitude before the logarithm."""
+    mean: float = -6.0
+    """Subtracted from the natural logarithm."""
+    deviation: float = 2.5
+    """Divides it, so that values are of unit order."""
+
+    def __post_init__(self) -> None:
+        if self.win_length > self.n_fft:
+            raise ConfigError(f"win_length {self.win_length} exceeds n_fft {self.n_fft}")
+        if not 0 <= self.min_hz < self.max_hz <= self.sample_rate / 2:
+            raise ConfigError(f"mel range {self.min_hz} to {self.max_hz} Hz does not fit {self.sample_rate} Hz sound")
+        if (self.n_fft - self.hop_length) % 2:
+            raise ConfigError("n_fft minus hop_length must be even: frames are centred on their hop")
+
+
+class LogMel(nn.Module):
+    """Normalised natural-log mel magnitudes; frame f is centred on sample (f + 1/2) hop_length."""
+
+    filters: Tensor
+    window: Tensor
+
+    def __init__(self, config: LogMelConfig) -> None:
+        super().__init__()
+        from transformers.audio_utils import mel_filter_bank
+
+        self.config = config
+        filters = mel_filter_bank(
+            num_frequency_bins=config.n_fft // 2 + 1,
+            num_mel_filters=config.num_mels,
+            min_frequency=config.min_hz,
+            max_frequency=config.max_hz,
+            sampling_rate=config.sample_rate,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+        self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)
+        self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Return (B, M, S / hop_length) from `waveform` (B, S); S must be a multiple of the hop."""
+        config = self.config
+        pad = (config.n_fft - config.hop_length) // 2
+        mode = "reflect" if waveform.shape[-1] > pad else "constant"
+        padded = nn.functional.pad(waveform[:, None], (pad, pad), mode=mode)[:, 0]
+        spectrum = torch.stft(
+            padded,
+            config.n_fft,
+            config.hop_length,
+            config.win_length,
+            window=self.window,
+            center=False,
+            return_complex=True,
+        )
+        magnitude = torch.einsum("bkf,km->bmf", spectrum.abs(), self.filters)
+        return (magnitude.clamp(min=config.floor).log() - config.mean) / config.deviation
+
+    def magnitude(self, mel: Tensor) -> Tensor:
+        """Return the linear mel magnitude of normalised log values."""
+        return (mel * self.config.deviation + self.config.mean).exp()

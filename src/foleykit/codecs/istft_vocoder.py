@@ -1,0 +1,68 @@
+"""Log-mel to waveform through an inverse STFT head (the idea of Vocos, Siuzdak 2023, sec. 3)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from foleykit.audio.mel import LogMelConfig
+from foleykit.core.errors import ConfigError
+from foleykit.nn.convnext import ChannelNorm, ConvNeXtBlock
+
+
+@dataclass(frozen=True, kw_only=True)
+class IstftVocoderConfig:
+    mel: LogMelConfig = field(default_factory=LogMelConfig)
+    """The front end to invert."""
+    n_fft: int = 640
+    """FFT size of the output frames; four hops, so that a Hann window sums to a constant."""
+    width: int = 192
+    """Channels of the blocks."""
+    num_blocks: int = 6
+    num_noise_channels: int = 16
+    """Gaussian inputs per mel frame: what a magnitude cannot tell (the phase of noise) is drawn from them."""
+
+    def __post_init__(self) -> None:
+        if self.n_fft != 4 * self.mel.hop_length:
+            raise ConfigError(f"n_fft {self.n_fft} must be four hops of {self.mel.hop_length}")
+
+
+class IstftVocoder(nn.Module):
+    """Predicts the complex spectrum of each frame and overlaps the frames."""
+
+    window: Tensor
+
+    def __init__(self, config: IstftVocoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.num_bins = config.n_fft // 2 + 1
+        self.project_in = nn.Conv1d(config.mel.num_mels + config.num_noise_channels, config.width, 5, padding=2)
+        self.blocks = nn.Sequential(*(ConvNeXtBlock(config.width) for _ in range(config.num_blocks)))
+        self.norm = ChannelNorm(config.width)
+        self.head = nn.Conv1d(config.width, 2 * self.num_bins, 1)
+        self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
+
+    def noise_shape(self, mel: Tensor) -> tuple[int, int, int]:
+        """Return the shape of the noise that `forward` wants beside `mel` (B, M, F)."""
+        return mel.shape[0], self.config.num_noise_channels, mel.shape[2]
+
+    def forward(self, mel: Tensor, noise: Tensor) -> Tensor:
+        """Return a waveform (B, F hop_length) from `mel` (B, M, F) and Gaussian `noise` of `noise_shape(mel)`."""
+        hidden = self.norm(self.blocks(self.project_in(torch.cat((mel, noise), dim=1))))
+        log_magnitude, phase = self.head(hidden).float().chunk(2, dim=1)
+        # An untrained head starts near the quiet end; the clamp keeps one wild frame from overflowing the sum.
+        magnitude = log_magnitude.clamp(max=math.log(300.0)).exp()
+        frames = torch.fft.irfft(torch.polar(magnitude, phase), dim=1) * self.window[:, None]
+        return self._overlap_add(frames)
+
+    def _overlap_add(self, frames: Tensor) -> Tensor:
+        """Return (B, F hop_length) from windowed frames (B, n_fft, F), frame f centred on (f + 1/2) hops."""
+        n_fft, hop_length = self.config.n_fft, self.config.mel.hop_length
+        num_samples = (frames.shape[2] - 1) * hop_length + n_fft
+        summed = nn.functional.fold(frames, (1, num_samples), (1, n_fft), stride=(1, hop_length))[:, 0, 0]
+        trim = (n_fft - hop_length) // 2
+        # Analysis was not windowed here: four overlapping Hann windows sum to 2.
+        return summed[:, trim : num_samples - trim] / 2

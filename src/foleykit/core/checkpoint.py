@@ -1,0 +1,82 @@
+"""Weights on disk: safetensors only, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from foleykit.core.errors import ModelError
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, *, half: bool = False) -> None:
+    """Write `tensors` to `path`; `half` stores floating tensors as fp16."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stored = {
+        name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        for name, tensor in tensors.items()
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(stored, temporary)
+    os.replace(temporary, path)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read every tensor of `path`; raises ModelError when it is absent or damaged."""
+    if not path.is_file():
+        raise ModelError(f"no weights at {path}; train the stage or download the model first")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ModelError(f"{path} is not a whole safetensors file ({error}); copy or train it again") from error
+
+
+def save_weights(module: nn.Module, path: Path, *, half: bool = False) -> None:
+    """Write a module's state."""
+    save_tensors(module.state_dict(), path, half=half)
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Fill `module` from `path`; raises ModelError naming the first missing, unexpected or mis-shaped tensor."""
+    stored = load_tensors(path)
+    own = module.state_dict()
+    problems = [f"{name} is missing" for name in own.keys() - stored.keys()]
+    problems += [f"{name} is not of this model" for name in stored.keys() - own.keys()]
+    problems += [
+        f"{name} has shape {tuple(stored[name].shape)}, not {tuple(own[name].shape)}"
+        for name in own.keys() & stored.keys()
+        if own[name].shape != stored[name].shape
+    ]
+    if problems:
+        raise ModelError(f"{path.name} does not fit the model: {sorted(problems)[0]} ({len(problems)} problems)")
+    module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in stored.items()})
+
+
+def sha256(path: Path) -> str:
+    """Return the hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flat_optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimizer's per-parameter tensors as "index.name" entries."""
+    return {
+        f"{index}.{name}": value
+        for index, entry in optimizer.state_dict()["state"].items()
+        for name, value in entry.items()
+    }
+
+
+def restore_optimizer_state(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `flat_optimizer_state` returned; learning rates stay the optimizer's own."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,68 @@
+"""Types that data, models and training share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+IGNORED = -100
+"""Class index of positions that a loss leaves out."""
+
+Batch = TypeVar("Batch")
+Batch_contra = TypeVar("Batch_contra", contravariant=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """What an objective returns: the number to descend and the parts worth logging."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+class Objective(Protocol, Generic[Batch_contra]):
+    """A batch to its loss; `model` holds exactly the weights that are trained and saved."""
+
+    model: nn.Module
+
+    def __call__(self, batch: Batch_contra, generator: torch.Generator) -> Losses: ...
+
+
+class BatchSource(Protocol, Generic[Batch]):
+    """Training data as a function of the step, so that a resumed run sees the batches it would have seen."""
+
+    def __call__(self, step: int) -> Batch: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioBatch:
+    waveform: Tensor
+    """(B, S) in [-1, 1]"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoBatch:
+    frames: Tensor
+    """(B, T, 3, H, W) in [0, 1]"""
+    onset: Tensor
+    """(B, T) in [0, 1]: 1 at a frame with an on-screen onset, less beside it."""
+    material: Tensor
+    """(B, T) int64, `IGNORED` where nothing rings."""
+    action: Tensor
+    """(B, T) int64, `IGNORED` where nothing is done."""
+    envelope: Tensor
+    """(B, T, bands) normalised log level of the action stem."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorBatch:
+    latents: Tensor
+    """(B, D, L) of the mixture"""
+    video: Tensor
+    """(B, L, W) features"""
+    ambient: Tensor
+    """(B, D, L) latents of the mixture at another moment of the same long video"""

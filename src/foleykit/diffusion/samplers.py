@@ -1,0 +1,48 @@
+"""Samplers walk a schedule of times with a velocity function; guidance and conditioning are already inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal, assert_never
+
+from torch import Tensor
+
+VelocityFn = Callable[[Tensor, float], Tensor]
+SamplerName = Literal["euler", "heun"]
+
+
+def euler_step(velocity: VelocityFn, x: Tensor, t: float, t_next: float) -> Tensor:
+    """Advance `x` (B, D, L) from `t` to `t_next` by Euler's rule: one call, first order."""
+    return x + (t_next - t) * velocity(x, t)
+
+
+def heun_step(velocity: VelocityFn, x: Tensor, t: float, t_next: float) -> Tensor:
+    """Advance `x` (B, D, L) by Heun's rule: two calls, second order (Karras et al. 2022, Algorithm 2 without churn)."""
+    dt = t_next - t
+    first = velocity(x, t)
+    return x + dt * (first + velocity(x + dt * first, t_next)) / 2
+
+
+def sample(
+    velocity: VelocityFn,
+    noise: Tensor,
+    schedule: Sequence[float],
+    *,
+    sampler: SamplerName = "euler",
+    on_step: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Return latents (B, D, L) by walking `noise` down `schedule`; `on_step` hears how many steps are done."""
+    match sampler:
+        case "euler":
+            step = euler_step
+        case "heun":
+            step = heun_step
+        case _:
+            assert_never(sampler)
+    x = noise
+    for index, (t, t_next) in enumerate(pairwise(schedule)):
+        x = step(velocity, x, t, t_next)
+        if on_step is not None:
+            on_step(index + 1)
+    return x

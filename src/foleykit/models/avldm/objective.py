@@ -1,0 +1,148 @@
+"""Batches to losses, one objective per training stage."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from foleykit.codecs.istft_vocoder import IstftVocoder
+from foleykit.codecs.mel_vae import MelVae
+from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, Losses, VideoBatch
+from foleykit.diffusion.flow import interpolate, logit_normal_times, velocity_target
+from foleykit.encoders.similarity import AvSimilarity
+from foleykit.encoders.visual.two_rate import TwoRateEncoder, VideoHeads
+from foleykit.models.avldm.network import AvConditioning, Denoiser
+
+
+def pooled_energy_error(predicted: Tensor, target: Tensor, *, bins: int, frames: int) -> Tensor:
+    """Return the mean absolute error in nepers of local energies of two magnitude maps (B, K, F).
+
+    Log-magnitude L1 settles on the median of a noisy band, 2 to 3 dB below its energy; the energy of a patch does not.
+    """
+
+    def local(magnitude: Tensor) -> Tensor:
+        energy = nn.functional.avg_pool2d(magnitude.square()[:, None], (bins, frames), (bins // 2 or 1, frames // 2 or 1))
+        return 0.5 * (energy + 1e-10).log()
+
+    return (local(predicted) - local(target)).abs().mean()
+
+
+class CodecObjective(nn.Module):
+    """Log-mel reconstruction with a small KL term."""
+
+    def __init__(self, codec: MelVae, *, kl_weight: float = 3e-4, energy_weight: float = 0.5) -> None:
+        super().__init__()
+        self.model = codec
+        self.kl_weight = kl_weight
+        self.energy_weight = energy_weight
+
+    def forward(self, batch: AudioBatch, generator: torch.Generator) -> Losses:
+        codec = self.model
+        mel = codec.log_mel(batch.waveform)
+        mean, log_variance = codec.posterior(mel)
+        noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+        decoded = codec.decode_raw(mean + (0.5 * log_variance).exp() * noise)
+        reconstruction = (decoded - mel).abs().mean() + 0.5 * (decoded - mel).square().mean()
+        energy = pooled_energy_error(codec.log_mel.magnitude(decoded), codec.log_mel.magnitude(mel), bins=4, frames=8)
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        total = reconstruction + self.energy_weight * energy + self.kl_weight * kl
+        return Losses(total=total, parts={"reconstruction": reconstruction, "energy": energy, "kl": kl})
+
+
+class VocoderObjective(nn.Module):
+    """Multi-resolution spectral loss on mels of the recording and on mels that went through the codec."""
+
+    resolutions = ((256, 64), (512, 128), (1024, 256), (2048, 512))
+
+    def __init__(self, vocoder: IstftVocoder, codec: MelVae, *, energy_weight: float = 1.0) -> None:
+        super().__init__()
+        self.model = vocoder
+        self.codec = codec.eval().requires_grad_(False)
+        self.energy_weight = energy_weight
+
+    def forward(self, batch: AudioBatch, generator: torch.Generator) -> Losses:
+        mel = self.codec.log_mel(batch.waveform)
+        with torch.no_grad():
+            decoded = self.codec.decode(self.codec.encode(batch.waveform))
+        half = mel.shape[0] // 2
+        mel = torch.cat((mel[:half], decoded[half:]))
+        noise = torch.randn(self.model.noise_shape(mel), generator=generator).to(mel.device)
+        generated = self.model(mel, noise)
+        magnitude_error, energy_error = self._spectral(generated, batch.waveform)
+        total = magnitude_error + self.energy_weight * energy_error
+        return Losses(total=total, parts={"magnitude": magnitude_error, "energy": energy_error})
+
+    def _spectral(self, generated: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log-magnitude L1 plus spectral convergence, and the error of local energies."""
+        magnitude_error = energy_error = generated.new_zeros(())
+        for n_fft, hop_length in self.resolutions:
+            window = torch.hann_window(n_fft, device=generated.device)
+            both = torch.cat((generated, reference))
+            spectrum = torch.stft(both, n_fft, hop_length, window=window, return_complex=True).abs() / n_fft**0.5
+            made, true = spectrum.chunk(2)
+            convergence = (made - true).flatten(1).norm(dim=1) / (true.flatten(1).norm(dim=1) + 1e-3)
+            logs = ((made + 1e-5).log() - (true + 1e-5).log()).abs().mean()
+            magnitude_error = magnitude_error + 0.5 * convergence.mean() + 0.5 * logs
+            energy_error = energy_error + pooled_energy_error(made, true, bins=4, frames=4)
+        count = len(self.resolutions)
+        return magnitude_error / count, energy_error / count
+
+
+class VideoObjective(nn.Module):
+    """When, what and how loud: supervision by what the world knows of its own events."""
+
+    def __init__(self, encoder: TwoRateEncoder, *, onset_weight: float = 2.0) -> None:
+        super().__init__()
+        self.model = nn.ModuleDict({"encoder": encoder, "heads": VideoHeads(encoder.config)})
+        self.onset_weight = onset_weight
+
+    def forward(self, batch: VideoBatch, generator: torch.Generator) -> Losses:
+        predicted = self.model["heads"](self.model["encoder"](batch.frames))
+        onset = nn.functional.binary_cross_entropy_with_logits(
+            predicted.onset, batch.onset, pos_weight=predicted.onset.new_tensor(4.0)
+        )
+        material = nn.functional.cross_entropy(
+            predicted.material.flatten(0, 1), batch.material.flatten(), ignore_index=IGNORED
+        )
+        action = nn.functional.cross_entropy(
+            predicted.action.flatten(0, 1), batch.action.flatten(), ignore_index=IGNORED
+        )
+        envelope = (predicted.envelope - batch.envelope).abs().mean()
+        total = self.onset_weight * onset + 0.5 * material + 0.25 * action + envelope
+        return Losses(
+            total=total, parts={"onset": onset, "material": material, "action": action, "envelope": envelope}
+        )
+
+
+class GeneratorObjective(nn.Module):
+    """Rectified flow with video dropout; the ambient condition is never dropped (Action2Sound, sec. 4.3)."""
+
+    def __init__(self, denoiser: Denoiser, *, video_dropout: float = 0.2) -> None:
+        super().__init__()
+        self.model = denoiser
+        self.video_dropout = video_dropout
+
+    def forward(self, batch: GeneratorBatch, generator: torch.Generator) -> Losses:
+        count, device = batch.latents.shape[0], batch.latents.device
+        t = logit_normal_times(count, generator).to(device)
+        noise = torch.randn(batch.latents.shape, generator=generator).to(device)
+        has_video = (torch.rand(count, generator=generator) >= self.video_dropout).to(device)
+        conditioning = AvConditioning(video=batch.video, ambient=batch.ambient, has_video=has_video)
+        velocity = self.model(interpolate(batch.latents, noise, t), t, conditioning)
+        total = (velocity - velocity_target(batch.latents, noise)).square().mean()
+        return Losses(total=total, parts={})
+
+
+class SimilarityObjective(nn.Module):
+    """Symmetric cross-entropy over the batch (Radford et al. 2021): each picture finds the sound of its own place."""
+
+    def __init__(self, towers: AvSimilarity) -> None:
+        super().__init__()
+        self.model = towers
+
+    def forward(self, batch: GeneratorBatch, generator: torch.Generator) -> Losses:
+        scale = self.model.log_scale.clamp(max=4.6).exp()
+        scores = scale * self.model.embed_video(batch.video) @ self.model.embed_audio(batch.latents).T
+        own = torch.arange(len(scores), device=scores.device)
+        total = 0.5 * (nn.functional.cross_entropy(scores, own) + nn.functional.cross_entropy(scores.T, own))
+        return Losses(total=total, parts={})

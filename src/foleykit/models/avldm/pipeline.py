@@ -1,0 +1,307 @@
+"""Frames to waveform: encode the pictures, sample latents over joint windows, decode, trim."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from foleykit.codecs.istft_vocoder import IstftVocoder
+from foleykit.codecs.mel_vae import MelVae
+from foleykit.core.checkpoint import load_weights
+from foleykit.core.config import load_config
+from foleykit.core.errors import InputError, ModelError
+from foleykit.core.timeline import Timeline
+from foleykit.diffusion.flow import shifted_schedule
+from foleykit.diffusion.guidance import guide
+from foleykit.diffusion.samplers import sample
+from foleykit.diffusion.windows import cut, merge, plan_windows
+from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
+from foleykit.encoders.visual.two_rate import TwoRateEncoder
+from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.models.avldm.network import AvConditioning, Denoiser
+
+CHUNK_FRAMES = 250
+"""Frames encoded, and latent frames decoded, at a time."""
+CONTEXT_FRAMES = 25
+"""Frames on either side of a chunk that its convolutions may look at; a multiple of the slow path's stride."""
+WINDOWS_AT_ONCE = 8
+"""Windows in one network call; bounds memory whatever the length of the video."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoFeatures:
+    """What the model saw: one feature per latent frame, on the CPU."""
+
+    values: Tensor
+    """(T, D)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmbientClip:
+    """A recording that a generated soundtrack takes its ambience from."""
+
+    name: str
+    waveform: NDArray[np.float32]
+    """(1, S) in [-1, 1] at the model's sample rate"""
+
+
+class AvLdmPipeline:
+    """A loaded model of the AV-LDM family."""
+
+    def __init__(
+        self,
+        config: AvLdmConfig,
+        *,
+        codec: MelVae,
+        vocoder: IstftVocoder,
+        video: TwoRateEncoder,
+        denoiser: Denoiser,
+        similarity: AvSimilarity,
+        library: Sequence[AmbientClip],
+        device: str = "cpu",
+    ) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.codec, self.vocoder, self.video, self.denoiser, self.similarity = (
+            module.to(self.device).eval().requires_grad_(False)
+            for module in (codec, vocoder, video, denoiser, similarity)
+        )
+        self.library = tuple(library)
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "cpu") -> AvLdmPipeline:
+        """Load a saved model: config.json, one safetensors file per part, and the folder `ambient` with its library.
+
+        Raises ModelError when a part is missing or does not fit.
+        """
+        config = load_config(AvLdmConfig, folder / "config.json")
+        similarity = AvSimilarity(
+            AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width)
+        )
+        parts = {
+            "codec": MelVae(config.codec),
+            "vocoder": IstftVocoder(config.vocoder),
+            "video": TwoRateEncoder(config.video),
+            "denoiser": Denoiser(config.denoiser),
+            "similarity": similarity,
+        }
+        for name, module in parts.items():
+            load_weights(module, folder / f"{name}.safetensors")
+        return cls(config, **parts, library=load_library(folder / "ambient", config.sample_rate), device=device)
+
+    def __call__(
+        self,
+        frames: Iterable[NDArray[np.uint8]],
+        *,
+        num_samples: int,
+        ambient: AmbientClip | None = None,
+        seed: int = 0,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+    ) -> NDArray[np.float32]:
+        """Return a waveform (1, `num_samples`) for chunks of frames (t, H, W, 3) at the model's rate and size.
+
+        Without `ambient` the library clip whose ambience fits the pictures best is used.
+        """
+        features = self.encode(frames)
+        return self.generate(
+            features,
+            num_samples=num_samples,
+            ambient=(ambient or self.retrieve(features)).waveform,
+            seed=seed,
+            num_steps=num_steps,
+            guidance_scale=guidance_scale,
+        )
+
+    @torch.inference_mode()
+    def encode(self, chunks: Iterable[NDArray[np.uint8]]) -> VideoFeatures:
+        """Return features of a stream of frame chunks (t, H, W, 3); memory does not grow with pixels already seen.
+
+        Raises InputError when there are no frames or their size is not the model's.
+        """
+        parts = []
+        for pixels, left, right in overlapping_chunks(chunks, CHUNK_FRAMES, CONTEXT_FRAMES):
+            frames = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
+            features = self.video(frames[None])[0]
+            parts.append(features[left : len(features) - right].cpu())
+        if not parts:
+            raise InputError("the model needs at least one video frame and got none")
+        return VideoFeatures(values=torch.cat(parts))
+
+    @torch.inference_mode()
+    def retrieve(self, features: VideoFeatures) -> AmbientClip:
+        """Return the library clip nearest to the pictures by audio-visual similarity."""
+        if not self.library:
+            raise ModelError("this model has no ambient library; name a recording instead of `auto`")
+        picture = self.similarity.embed_video(features.values[None].to(self.device))
+        sounds = self.similarity.embed_audio(torch.cat([self._ambient_latents(clip.waveform) for clip in self.library]))
+        return self.library[int((sounds @ picture[0]).argmax())]
+
+    def quiet(self) -> AmbientClip:
+        """Return the library's quietest clip: it asks for action sound alone."""
+        if not self.library:
+            raise ModelError("this model has no ambient library, so it has no quiet clip")
+        return min(self.library, key=lambda clip: float(np.square(clip.waveform).mean()))
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        features: VideoFeatures,
+        *,
+        num_samples: int,
+        ambient: NDArray[np.float32],
+        seed: int = 0,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+        shots: Sequence[float] = (),
+        progress: Callable[[float], None] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return a waveform (1, `num_samples`) for `features` with the ambience of `ambient` (1, S).
+
+        `shots` are times in seconds of picture cuts, where windows prefer to start; `progress` hears the finished share.
+        Raises InputError when features and samples do not cover the same time or `ambient` is empty.
+        """
+        timeline = Timeline(
+            num_samples=num_samples, sample_rate=self.config.sample_rate, hop_length=self.config.hop_length
+        )
+        values = fit_length(features.values, timeline.num_latent_frames)
+        generator = torch.Generator().manual_seed(seed)
+        latents = self._sample(
+            values,
+            self._ambient_latents(ambient),
+            generator,
+            num_steps=num_steps or self.config.sampling.num_steps,
+            guidance_scale=self.config.sampling.guidance_scale if guidance_scale is None else guidance_scale,
+            shots=[round(time * self.config.frame_rate) for time in shots],
+            progress=progress,
+        )
+        return self._decode(latents, generator)[None, :num_samples]
+
+    def _sample(
+        self,
+        values: Tensor,
+        ambient: Tensor,
+        generator: torch.Generator,
+        *,
+        num_steps: int,
+        guidance_scale: float,
+        shots: Sequence[int],
+        progress: Callable[[float], None] | None,
+    ) -> Tensor:
+        """Return latents (D, L) of `values` (L, W): every step averages the velocities of all overlapping windows."""
+        config = self.config
+        plan = plan_windows(len(values), config.window_frames, config.overlap_frames, preferred=shots)
+        windows = cut(values.T, plan).transpose(1, 2)  # (N, width, W)
+
+        def velocity(x: Tensor, t: float) -> Tensor:
+            parts = [
+                self._guided(x_part, t, video.to(self.device), ambient, guidance_scale)
+                for x_part, video in zip(
+                    cut(x, plan).split(WINDOWS_AT_ONCE), windows.split(WINDOWS_AT_ONCE), strict=True
+                )
+            ]
+            return merge(torch.cat(parts), plan)
+
+        def on_step(done: int) -> None:
+            if progress is not None:
+                progress(done / num_steps)
+
+        noise = torch.randn(config.denoiser.latent_width, len(values), generator=generator).to(self.device)
+        schedule = shifted_schedule(num_steps, shift=config.sampling.shift)
+        return sample(velocity, noise, schedule, sampler=config.sampling.sampler, on_step=on_step)
+
+    def _guided(self, x: Tensor, t: float, video: Tensor, ambient: Tensor, guidance_scale: float) -> Tensor:
+        """Return the guided velocity (N, D, width) of windows `x`."""
+        count = len(x)
+        times = x.new_full((count,), t)
+        conditioning = AvConditioning(
+            video=video,
+            ambient=ambient.expand(count, -1, -1),
+            has_video=torch.ones(count, dtype=torch.bool, device=x.device),
+        )
+        conditional = self.denoiser(x, times, conditioning)
+        if guidance_scale == 1:
+            return conditional
+        return guide(conditional, self.denoiser(x, times, conditioning.without_video()), guidance_scale)
+
+    def _ambient_latents(self, waveform: NDArray[np.float32]) -> Tensor:
+        """Return latents (1, D, window) of an ambient clip, cut or mirrored to the window's length."""
+        samples = torch.from_numpy(np.ascontiguousarray(waveform.mean(axis=0), dtype=np.float32))
+        if samples.numel() < self.config.hop_length:
+            raise InputError("the ambient recording is shorter than a twentieth of a second; give a longer one")
+        latents = self.codec.encode(mirror_to(samples, self.config.window_samples)[None].to(self.device))
+        return latents
+
+    def _decode(self, latents: Tensor, generator: torch.Generator) -> NDArray[np.float32]:
+        """Return samples (S,) of `latents` (D, L), decoded in chunks whose edges saw their neighbours."""
+        config = self.config
+        per_latent = config.codec.downsampling
+        shape = (1, config.vocoder.num_noise_channels, latents.shape[1] * per_latent)
+        noise = torch.randn(shape, generator=generator)
+        out = np.empty(latents.shape[1] * config.hop_length, np.float32)
+        for start in range(0, latents.shape[1], CHUNK_FRAMES):
+            stop = min(start + CHUNK_FRAMES, latents.shape[1])
+            left, right = max(0, start - CONTEXT_FRAMES), min(stop + CONTEXT_FRAMES, latents.shape[1])
+            mel = self.codec.decode(latents[None, :, left:right])
+            waveform = self.vocoder(mel, noise[:, :, left * per_latent : right * per_latent].to(self.device))[0]
+            offset = (start - left) * config.hop_length
+            span = (stop - start) * config.hop_length
+            out[start * config.hop_length : stop * config.hop_length] = waveform[offset : offset + span].cpu().numpy()
+        return out
+
+
+def overlapping_chunks(
+    chunks: Iterable[NDArray[np.uint8]], size: int, context: int
+) -> Iterator[tuple[NDArray[np.uint8], int, int]]:
+    """Regroup a stream of frames (t, H, W, 3) into pieces of `size` with up to `context` more on either side.
+
+    Yields (frames, left, right) where `left` and `right` count the context frames; only one piece is held at a time.
+    """
+    held: NDArray[np.uint8] | None = None
+    left = 0
+    for chunk in chunks:
+        held = chunk if held is None else np.concatenate((held, chunk))
+        while len(held) >= left + size + context:
+            yield held[: left + size + context], left, context
+            held = held[left + size - min(context, size) :]
+            left = min(context, size)
+    if held is not None and len(held) > left:
+        yield held, left, 0
+
+
+def mirror_to(samples: Tensor, length: int) -> Tensor:
+    """Return `samples` (S,) cut to `length`, or continued forwards and backwards until it is that long."""
+    if samples.numel() >= length:
+        start = (samples.numel() - length) // 2
+        return samples[start : start + length]
+    period = torch.cat((samples, samples.flip(0)))
+    return period.repeat(-(-length // period.numel()))[:length]
+
+
+def fit_length(values: Tensor, length: int) -> Tensor:
+    """Return `values` (T, D) with `length` rows; up to one second may be missing at the end, where the last row is held."""
+    if abs(len(values) - length) > 25:
+        raise InputError(f"{len(values)} video frames do not cover {length} latent frames; both run at one rate")
+    return torch.cat((values, values[-1:].expand(max(0, length - len(values)), -1)))[:length]
+
+
+def load_library(folder: Path, sample_rate: int) -> list[AmbientClip]:
+    """Return the ambient clips that `folder`/library.json lists; an absent folder is an empty library."""
+    index = folder / "library.json"
+    if not index.is_file():
+        return []
+    clips = []
+    for name in json.loads(index.read_text())["clips"]:
+        samples, rate = soundfile.read(folder / f"{name}.flac", dtype="float32", always_2d=True)
+        if rate != sample_rate:
+            raise ModelError(f"ambient clip {name} is at {rate} Hz, the model at {sample_rate} Hz")
+        clips.append(AmbientClip(name=name, waveform=samples.T.copy()))
+    return clips

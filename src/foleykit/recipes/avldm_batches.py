@@ -1,0 +1,211 @@
+"""Cached long videos to training batches, each a pure function of (seed, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, VideoBatch
+from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.world.cache import CachedVideo
+from foleykit.world.types import ACTIONS, MATERIALS, SoundEvent
+
+PCM_SCALE = 32768.0
+
+
+def step_rng(seed: int, step: int) -> np.random.Generator:
+    """Return the generator of one step's choices."""
+    return np.random.default_rng((seed, step))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioBatches:
+    """Random crops of mixtures, with some clean action stems so that silence and decay are learnt too."""
+
+    videos: Sequence[CachedVideo]
+    num_samples: int
+    batch_size: int
+    device: str
+    seed: int = 0
+    clean_share: float = 0.2
+
+    def __call__(self, step: int) -> AudioBatch:
+        rng = step_rng(self.seed, step)
+        waveforms = np.stack([self._crop(rng) for _ in range(self.batch_size)])
+        return AudioBatch(waveform=torch.from_numpy(waveforms).to(self.device))
+
+    def _crop(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        video = self.videos[rng.integers(len(self.videos))]
+        start = rng.integers(video.action.shape[-1] - self.num_samples + 1)
+        span = slice(start, start + self.num_samples)
+        crop = video.action[span].astype(np.float32)
+        if rng.random() >= self.clean_share:
+            variant = rng.integers(video.ambient.shape[0])
+            crop = crop + video.off_screen[span] + video.ambient[variant, span]
+        # Foley is played at every level; the codec must not learn one.
+        gain = 10 ** (rng.uniform(-15, 6) / 20)
+        return np.clip(crop * np.float32(gain / PCM_SCALE), -1, 1)
+
+
+def onset_targets(events: Sequence[SoundEvent], first: float, num_frames: int, fps: float) -> NDArray[np.float32]:
+    """Return (T,) targets that are 1 in the frame nearest an on-screen onset and 0.4 in the frames beside it."""
+    targets = np.zeros(num_frames + 2, np.float32)
+    for event in events:
+        frame = round((event.time - first) * fps) + 1
+        if event.on_screen and 1 <= frame <= num_frames:
+            targets[frame - 1 : frame + 2] = np.maximum(targets[frame - 1 : frame + 2], (0.4, 1.0, 0.4))
+    return targets[1:-1]
+
+
+def class_targets(
+    events: Sequence[SoundEvent], first: float, num_frames: int, fps: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return material and action indices (T,) around on-screen events, IGNORED elsewhere."""
+    material = np.full(num_frames, IGNORED, np.int64)
+    action = np.full(num_frames, IGNORED, np.int64)
+    for event in events:
+        if not event.on_screen:
+            continue
+        start = round((event.time - first) * fps)
+        stop = start + 1 + max(1, round(event.duration * fps))
+        span = slice(max(0, start - 1), max(0, stop))
+        material[span] = MATERIALS.index(event.material)
+        action[span] = ACTIONS.index(event.action)
+    return material, action
+
+
+def envelope_bands(action: NDArray[np.int16], num_frames: int, num_bands: int) -> NDArray[np.float32]:
+    """Return (T, bands) normalised log magnitudes of the action stem, bands spaced logarithmically."""
+    hop = action.shape[-1] // num_frames
+    frames = action[: num_frames * hop].reshape(num_frames, hop).astype(np.float32) / PCM_SCALE
+    spectrum = np.abs(np.fft.rfft(frames * np.hanning(hop).astype(np.float32), axis=1)) / hop**0.5
+    edges = np.geomspace(4, spectrum.shape[1], num_bands + 1).round().astype(int)
+    bands = np.add.reduceat(spectrum**2, edges[:-1], axis=1)
+    return ((0.5 * np.log(bands + 1e-8) + 5.0) / 2.5).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoBatches:
+    """Clips of frames with what the world knows of them, under flips, crops and colour changes."""
+
+    videos: Sequence[CachedVideo]
+    config: AvLdmConfig
+    batch_size: int
+    device: str
+    num_frames: int = 50
+    seed: int = 0
+    augment: bool = True
+
+    def __call__(self, step: int) -> VideoBatch:
+        rng = step_rng(self.seed, step)
+        clips = [self._clip(rng) for _ in range(self.batch_size)]
+        frames, onset, material, action, envelope = (
+            torch.from_numpy(np.stack(part)).to(self.device) for part in zip(*clips, strict=True)
+        )
+        # Channels stay last in memory: convolutions want them there, and the copy would cost as much as a layer.
+        pixels = frames.float().div_(255)
+        if self.augment:
+            self._recolour_(pixels, rng)
+        return VideoBatch(frames=pixels.permute(0, 1, 4, 2, 3), onset=onset, material=material, action=action, envelope=envelope)
+
+    def _clip(self, rng: np.random.Generator) -> tuple[NDArray[np.generic], ...]:
+        video = self.videos[rng.integers(len(self.videos))]
+        fps = self.config.video_fps
+        hop = self.config.hop_length
+        start = int(rng.integers(len(video.frames) - self.num_frames + 1))
+        frames = np.asarray(video.frames[start : start + self.num_frames])
+        if self.augment and rng.random() < 0.5:
+            frames = frames[:, :, ::-1]
+        sound = video.action[start * hop : (start + self.num_frames) * hop]
+        first = start / fps
+        material, action = class_targets(video.events, first, self.num_frames, fps)
+        onset = onset_targets(video.events, first, self.num_frames, fps)
+        envelope = envelope_bands(sound, self.num_frames, self.config.video.num_bands)
+        return np.ascontiguousarray(frames), onset, material, action, envelope
+
+    def _recolour_(self, pixels: Tensor, rng: np.random.Generator) -> None:
+        """Scale contrast and channels of (B, T, H, W, 3) per clip; hue shifts stay small: colour tells materials apart."""
+        gains = rng.uniform(0.75, 1.3, (len(pixels), 1, 1, 1, 1)) * rng.uniform(0.92, 1.08, (len(pixels), 1, 1, 1, 3))
+        offsets = rng.uniform(-0.08, 0.08, (len(pixels), 1, 1, 1, 1))
+        gain, offset = (torch.from_numpy(part.astype(np.float32)).to(pixels.device) for part in (gains, offsets))
+        pixels.mul_(gain).add_(offset).clamp_(0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedVideo:
+    """A long video after the frozen stages."""
+
+    features: NDArray[np.float16]
+    """(T, D) video features, one per latent frame."""
+    latents: NDArray[np.float16]
+    """(A, D, T) latents of the mixture under each ambience."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorBatches:
+    """Clips with a non-overlapping neighbour of the same long video (Action2Sound, sec. 4.2)."""
+
+    videos: Sequence[EncodedVideo]
+    window_frames: int
+    batch_size: int
+    device: str
+    seed: int = 0
+
+    def __call__(self, step: int) -> GeneratorBatch:
+        rng = step_rng(self.seed, step)
+        clips = [self._clip(rng) for _ in range(self.batch_size)]
+        latents, video, ambient = (
+            torch.from_numpy(np.stack(part).astype(np.float32)).to(self.device) for part in zip(*clips, strict=True)
+        )
+        return GeneratorBatch(latents=latents, video=video, ambient=ambient)
+
+    def _clip(self, rng: np.random.Generator) -> tuple[NDArray[np.float16], ...]:
+        video = self.videos[rng.integers(len(self.videos))]
+        variant = rng.integers(video.latents.shape[0])
+        window, length = self.window_frames, video.latents.shape[2]
+        start = int(rng.integers(length - window + 1))
+        neighbour = draw_neighbour(rng, start, window, length)
+        return (
+            video.latents[variant, :, start : start + window],
+            video.features[start : start + window],
+            video.latents[variant, :, neighbour : neighbour + window],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarityBatches:
+    """One moment of picture and another moment of sound, each from the same place, one pair per long video."""
+
+    videos: Sequence[EncodedVideo]
+    window_frames: int
+    batch_size: int
+    device: str
+    seed: int = 0
+
+    def __call__(self, step: int) -> GeneratorBatch:
+        rng = step_rng(self.seed, step)
+        chosen = rng.choice(len(self.videos), self.batch_size, replace=len(self.videos) < self.batch_size)
+        window = self.window_frames
+        features, latents = [], []
+        for video in (self.videos[index] for index in chosen):
+            start, other = rng.integers(len(video.features) - window + 1, size=2)
+            features.append(video.features[start : start + window])
+            # Only the first ambience belongs to the place that is seen.
+            latents.append(video.latents[0, :, other : other + window])
+        video_part, latent_part = (
+            torch.from_numpy(np.stack(part).astype(np.float32)).to(self.device) for part in (features, latents)
+        )
+        return GeneratorBatch(latents=latent_part, video=video_part, ambient=latent_part)
+
+
+def draw_neighbour(rng: np.random.Generator, start: int, window: int, length: int) -> int:
+    """Return the start of a window that does not overlap the one at `start`; `length` must be at least three windows."""
+    before = max(0, start - window + 1)
+    after = max(0, length - window - (start + window) + 1)
+    choice = int(rng.integers(before + after))
+    return choice if choice < before else start + window + choice - before

@@ -1,0 +1,374 @@
+"""Training tiny-avldm on the procedural world, stage by stage, each one command that can be killed and resumed.
+
+codec -> video -> vocoder -> generator -> similarity -> bundle. Every stage writes to its own folder under `output`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal, assert_never
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foleykit.codecs.istft_vocoder import IstftVocoder
+from foleykit.codecs.mel_vae import MelVae
+from foleykit.core.checkpoint import load_weights, save_weights
+from foleykit.core.config import save_config
+from foleykit.core.errors import UsageError
+from foleykit.core.types import IGNORED, Batch, BatchSource, Objective
+from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
+from foleykit.encoders.visual.two_rate import TwoRateEncoder
+from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.models.avldm.network import Denoiser
+from foleykit.models.avldm.objective import (
+    CodecObjective,
+    GeneratorObjective,
+    SimilarityObjective,
+    VideoObjective,
+    VocoderObjective,
+)
+from foleykit.models.avldm.presets import debug, tiny_avldm
+from foleykit.recipes.avldm_batches import (
+    AudioBatches,
+    EncodedVideo,
+    GeneratorBatches,
+    SimilarityBatches,
+    VideoBatches,
+)
+from foleykit.recipes.world_data import WorldDataArgs, encoded_videos, open_world
+from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
+
+Stage = Literal["codec", "video", "vocoder", "generator", "similarity"]
+STAGES: tuple[Stage, ...] = ("codec", "video", "vocoder", "generator", "similarity")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageDefaults:
+    """What a stage uses unless told otherwise: the settings the shipped weights were trained with."""
+
+    num_steps: int
+    batch_size: int
+    learning_rate: float
+
+
+DEFAULTS: Mapping[Stage, StageDefaults] = {
+    "codec": StageDefaults(num_steps=2500, batch_size=24, learning_rate=1.5e-3),
+    "video": StageDefaults(num_steps=1500, batch_size=16, learning_rate=1.5e-3),
+    "vocoder": StageDefaults(num_steps=2500, batch_size=16, learning_rate=1e-3),
+    "generator": StageDefaults(num_steps=4000, batch_size=32, learning_rate=1.2e-3),
+    "similarity": StageDefaults(num_steps=600, batch_size=128, learning_rate=2e-3),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainArgs:
+    """One stage of one model."""
+
+    preset: Literal["tiny-avldm", "debug"] = "tiny-avldm"
+    stage: Stage
+    data: WorldDataArgs
+    """Which long videos to train on; missing ones are rendered into its cache first."""
+    output: Path
+    """Run folder; earlier stages are read from it."""
+    num_steps: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    seed: int = 0
+    device: str = "cpu"
+    resume: bool = True
+    uses_ambient: bool = True
+    """False trains the generator without its neighbour: the ablation."""
+    checkpoint_every: int = 200
+
+
+def config_of(args: TrainArgs) -> AvLdmConfig:
+    match args.preset:
+        case "tiny-avldm":
+            config = tiny_avldm()
+        case "debug":
+            config = debug()
+        case _:
+            assert_never(args.preset)
+    return replace(config, denoiser=replace(config.denoiser, uses_ambient=args.uses_ambient))
+
+
+def train(args: TrainArgs, *, on_step: Callable[[int, float], None] | None = None) -> Path:
+    """Train `args.stage` and return its folder; raises ModelError when a stage it builds on has not been trained."""
+    match args.stage:
+        case "codec":
+            return train_codec(args, on_step)
+        case "video":
+            return train_video(args, on_step)
+        case "vocoder":
+            return train_vocoder(args, on_step)
+        case "generator":
+            return train_generator(args, on_step)
+        case "similarity":
+            return train_similarity(args, on_step)
+        case _:
+            assert_never(args.stage)
+
+
+def run_stage(
+    args: TrainArgs,
+    objective: Objective[Batch],
+    batches: BatchSource[Batch],
+    on_step: Callable[[int, float], None] | None,
+    validate: Callable[[nn.Module], Mapping[str, float]],
+) -> nn.Module:
+    """Fit one stage with its defaults, leaving the settings beside the weights, and return the averaged model."""
+    defaults = DEFAULTS[args.stage]
+    training = TrainingConfig(
+        num_steps=args.num_steps or defaults.num_steps,
+        learning_rate=args.learning_rate or defaults.learning_rate,
+        checkpoint_every=args.checkpoint_every,
+        validate_every=args.checkpoint_every,
+        seed=args.seed,
+    )
+    folder = stage_folder(args)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {"batch_size": batch_size(args), "training": asdict(training), "torch": torch.__version__}
+    (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    run = Run(
+        objective=objective,
+        batches=batches,
+        config=training,
+        output=folder,
+        device=args.device,
+        validate=validate,
+        on_step=on_step,
+    )
+    return fit(run, resume=args.resume)
+
+
+def stage_folder(args: TrainArgs) -> Path:
+    return args.output / (args.stage if args.uses_ambient else f"{args.stage}-no-neighbour")
+
+
+def batch_size(args: TrainArgs) -> int:
+    return args.batch_size or DEFAULTS[args.stage].batch_size
+
+
+def trained(module: nn.Module, args: TrainArgs, stage: Stage) -> nn.Module:
+    """Fill `module` from a finished stage of the same run and move it to the device."""
+    load_weights(module, args.output / stage / "model.safetensors")
+    return module.to(args.device).eval().requires_grad_(False)
+
+
+def train_codec(args: TrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
+    """Train the mel autoencoder, then measure the mean and deviation that make its latents of unit variance."""
+    config = config_of(args)
+    codec = MelVae(config.codec).to(args.device)
+    crop = 40 * config.hop_length
+    batches = AudioBatches(
+        videos=open_world(args.data, "train"),
+        num_samples=crop,
+        batch_size=batch_size(args),
+        device=args.device,
+        seed=args.seed,
+    )
+    fixed = [replace(batches, videos=open_world(args.data, "valid"), seed=1)(step) for step in range(4)]
+
+    @torch.no_grad()
+    def validate(model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, MelVae)
+        errors, biases = [], []
+        for batch in fixed:
+            mel = model.log_mel(batch.waveform)
+            decoded = model.decode_raw(model.posterior(mel)[0])
+            errors.append((decoded - mel).abs().mean() * config.codec.mel.deviation)
+            energies = [model.log_mel.magnitude(part).square().mean(dim=(1, 2)) for part in (decoded, mel)]
+            biases.append(((energies[0] + 1e-12) / (energies[1] + 1e-12)).log10().mean() * 10)
+        return {"mel_l1_db": torch.stack(errors).mean().item() * 8.686, "level_db": torch.stack(biases).mean().item()}
+
+    averaged = run_stage(args, CodecObjective(codec), batches, on_step, validate)
+    assert isinstance(averaged, MelVae)
+    with torch.no_grad():
+        means = torch.cat([averaged.posterior(averaged.log_mel(batches(-1 - k).waveform))[0] for k in range(8)])
+    averaged.latent_mean.copy_(means.mean(dim=(0, 2))[:, None])
+    averaged.latent_deviation.copy_(means.std(dim=(0, 2))[:, None].clamp(min=1e-3))
+    save_weights(averaged, stage_folder(args) / "model.safetensors")
+    return stage_folder(args)
+
+
+def train_vocoder(args: TrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
+    """Train the vocoder on mels before and after the trained codec."""
+    config = config_of(args)
+    codec = trained(MelVae(config.codec), args, "codec")
+    assert isinstance(codec, MelVae)
+    vocoder = IstftVocoder(config.vocoder).to(args.device)
+    batches = AudioBatches(
+        videos=open_world(args.data, "train"),
+        num_samples=24 * config.hop_length,
+        batch_size=batch_size(args),
+        device=args.device,
+        seed=args.seed,
+    )
+    fixed = [replace(batches, videos=open_world(args.data, "valid"), seed=1)(step) for step in range(4)]
+
+    @torch.no_grad()
+    def validate(model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, IstftVocoder)
+        objective = VocoderObjective(model, codec)
+        losses = [objective(batch, step_generator(1, step)) for step, batch in enumerate(fixed)]
+        return {
+            name: float(np.mean([loss.parts[name].item() for loss in losses])) for name in ("magnitude", "energy")
+        }
+
+    run_stage(args, VocoderObjective(vocoder, codec), batches, on_step, validate)
+    return stage_folder(args)
+
+
+def train_video(args: TrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
+    """Train the video encoder on what the world knows of its events."""
+    config = config_of(args)
+    encoder = TwoRateEncoder(config.video).to(args.device)
+    objective = VideoObjective(encoder).to(args.device)
+    batches = VideoBatches(
+        videos=open_world(args.data, "train"),
+        config=config,
+        batch_size=batch_size(args),
+        device=args.device,
+        seed=args.seed,
+    )
+    held_out = replace(batches, videos=open_world(args.data, "valid"), seed=1, augment=False)
+    fixed = [held_out(step) for step in range(10)]
+
+    @torch.no_grad()
+    def validate(model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, nn.ModuleDict)
+        predictions = [model["heads"](model["encoder"](batch.frames)) for batch in fixed]
+        onset = torch.cat([prediction.onset for prediction in predictions])
+        truth = torch.cat([batch.onset for batch in fixed])
+        scores = {"onset_f1": best_onset_f1(onset, truth)}
+        for name in ("material", "action"):
+            logits = torch.cat([getattr(prediction, name) for prediction in predictions]).flatten(0, 1)
+            target = torch.cat([getattr(batch, name) for batch in fixed]).flatten()
+            seen = target != IGNORED
+            scores[f"{name}_accuracy"] = (logits[seen].argmax(1) == target[seen]).float().mean().item()
+        envelopes = [
+            (prediction.envelope - batch.envelope).abs().mean()
+            for prediction, batch in zip(predictions, fixed, strict=True)
+        ]
+        return scores | {"envelope": torch.stack(envelopes).mean().item()}
+
+    run_stage(args, objective, batches, on_step, validate)
+    return stage_folder(args)
+
+
+def best_onset_f1(logits: Tensor, truth: Tensor) -> float:
+    """Return the best F1 over thresholds of frame-level peaks (B, T) against onset frames, one frame of tolerance."""
+    peak = logits >= nn.functional.max_pool1d(logits[:, None], 3, stride=1, padding=1)[:, 0]
+    onset = truth == 1
+    near_onset = nn.functional.max_pool1d(onset[:, None].float(), 3, stride=1, padding=1)[:, 0] > 0
+    best = 0.0
+    for threshold in torch.linspace(-3, 4, 15).tolist():
+        found = peak & (logits > threshold)
+        near_found = nn.functional.max_pool1d(found[:, None].float(), 3, stride=1, padding=1)[:, 0] > 0
+        precision = (found & near_onset).sum() / found.sum().clamp(min=1)
+        recall = (onset & near_found).sum() / onset.sum().clamp(min=1)
+        best = max(best, float(2 * precision * recall / (precision + recall).clamp(min=1e-6)))
+    return best
+
+
+def frozen_stages(args: TrainArgs, config: AvLdmConfig) -> tuple[MelVae, TwoRateEncoder]:
+    """Return the trained codec and video encoder of this run."""
+    codec = trained(MelVae(config.codec), args, "codec")
+    video = VideoObjective(TwoRateEncoder(config.video)).model
+    encoder = trained(video, args, "video")["encoder"]  # type: ignore[index]
+    assert isinstance(codec, MelVae) and isinstance(encoder, TwoRateEncoder)
+    return codec, encoder
+
+
+def train_generator(args: TrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
+    """Train the denoiser on mixtures, with the neighbour as ambient condition."""
+    config = config_of(args)
+    codec, encoder = frozen_stages(args, config)
+    denoiser = Denoiser(config.denoiser).to(args.device)
+    batches = GeneratorBatches(
+        videos=encoded_videos(args.data, "train", codec, encoder, args.output / "encoded", args.device),
+        window_frames=config.window_frames,
+        batch_size=batch_size(args),
+        device=args.device,
+        seed=args.seed,
+    )
+    held_out = encoded_videos(args.data, "valid", codec, encoder, args.output / "encoded", args.device)
+    fixed = [replace(batches, videos=held_out, seed=1, batch_size=32)(step) for step in range(4)]
+
+    @torch.no_grad()
+    def validate(model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, Denoiser)
+        objective = GeneratorObjective(model, video_dropout=0.0)
+
+        def loss(shift_video: int, shift_ambient: int) -> float:
+            values = [
+                objective(
+                    replace(batch, video=batch.video.roll(shift_video, 0), ambient=batch.ambient.roll(shift_ambient, 0)),
+                    step_generator(1, step),
+                ).total.item()
+                for step, batch in enumerate(fixed)
+            ]
+            return float(np.mean(values))
+
+        return {"loss": loss(0, 0), "loss_other_video": loss(1, 0), "loss_other_ambience": loss(0, 1)}
+
+    run_stage(args, GeneratorObjective(denoiser), batches, on_step, validate)
+    return stage_folder(args)
+
+
+def train_similarity(args: TrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
+    """Train the two towers of AV-Sim on what codec and video encoder already compute."""
+    config = config_of(args)
+    codec, encoder = frozen_stages(args, config)
+    towers = AvSimilarity(AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width))
+    batches = SimilarityBatches(
+        videos=encoded_videos(args.data, "train", codec, encoder, args.output / "encoded", args.device),
+        window_frames=config.window_frames,
+        batch_size=batch_size(args),
+        device=args.device,
+        seed=args.seed,
+    )
+    held_out: Sequence[EncodedVideo] = encoded_videos(
+        args.data, "valid", codec, encoder, args.output / "encoded", args.device
+    )
+    fixed = [replace(batches, videos=held_out, seed=1, batch_size=min(32, len(held_out)))(step) for step in range(4)]
+
+    @torch.no_grad()
+    def validate(model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, AvSimilarity)
+        ranks = []
+        for batch in fixed:
+            scores = model.embed_video(batch.video) @ model.embed_audio(batch.latents).T
+            ranks.append((scores > scores.diagonal()[:, None]).sum(dim=1).float() / (len(scores) - 1))
+        return {"mean_rank": torch.cat(ranks).mean().item()}
+
+    run_stage(args, SimilarityObjective(towers.to(args.device)), batches, on_step, validate)
+    return stage_folder(args)
+
+
+def bundle(args: TrainArgs, destination: Path) -> None:
+    """Write the trained stages of a run as one model folder: config.json and one fp16 safetensors file per part.
+
+    Raises UsageError when `destination` already holds a model.
+    """
+    if (destination / "config.json").exists():
+        raise UsageError(f"{destination} already holds a model; choose another folder or remove it first")
+    config = config_of(args)
+    codec, encoder = frozen_stages(args, config)
+    towers = AvSimilarity(AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width))
+    parts: dict[str, nn.Module] = {
+        "codec": codec,
+        "video": encoder,
+        "vocoder": trained(IstftVocoder(config.vocoder), args, "vocoder"),
+        "denoiser": trained(Denoiser(config.denoiser), args, "generator"),
+        "similarity": trained(towers, args, "similarity"),
+    }
+    destination.mkdir(parents=True, exist_ok=True)
+    for name, module in parts.items():
+        save_weights(module, destination / f"{name}.safetensors", half=True)
+    save_config(config, destination / "config.json")

@@ -1,0 +1,95 @@
+"""The world as training data: the cache on disk, and what the frozen stages make of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from foleykit.codecs.mel_vae import MelVae
+from foleykit.encoders.visual.two_rate import TwoRateEncoder
+from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo
+from foleykit.world.cache import CachedVideo, build_cache, load_cached
+from foleykit.world.config import WorldConfig
+from foleykit.world.types import Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldDataArgs:
+    """Which long videos a run trains on."""
+
+    cache: Path
+    """Folder of rendered long videos, shared by all stages and runs."""
+    num_videos: int = 1000
+    """Long videos of the training split; a sixteenth as many are held out."""
+    seed: int = 0
+    """Draws the world."""
+    recordings: Path | None = None
+    """Folder with `actions` and `ambient` recordings that replace part of the synthesis."""
+    workers: int = 2
+    """Processes that render missing videos."""
+    world: WorldConfig = field(default_factory=WorldConfig)
+
+    def num_of(self, split: Split) -> int:
+        return self.num_videos if split == "train" else max(4, self.num_videos // 16)
+
+
+def open_world(args: WorldDataArgs, split: Split) -> list[CachedVideo]:
+    """Return the split's long videos, rendering those that the cache does not hold yet."""
+    folders = build_cache(
+        args.cache,
+        args.world,
+        seed=args.seed,
+        split=split,
+        num_videos=args.num_of(split),
+        workers=args.workers,
+        recordings=args.recordings,
+    )
+    return [load_cached(folder) for folder in folders]
+
+
+def encoded_videos(
+    args: WorldDataArgs, split: Split, codec: MelVae, encoder: TwoRateEncoder, folder: Path, device: str
+) -> Sequence[EncodedVideo]:
+    """Return features and latents of every long video, computed once per pair of codec and encoder weights."""
+    digest = weights_digest(codec, encoder)
+    encoded = []
+    for index, video in enumerate(open_world(args, split)):
+        path = folder / f"{split}-{digest}" / f"{index:06d}.npz"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = encode_video(video, codec, encoder, device)
+            temporary = path.with_suffix(".tmp.npz")
+            np.savez(temporary, features=fresh.features, latents=fresh.latents)
+            temporary.replace(path)
+        with np.load(path) as stored:
+            encoded.append(EncodedVideo(features=stored["features"], latents=stored["latents"]))
+    return encoded
+
+
+@torch.inference_mode()
+def encode_video(video: CachedVideo, codec: MelVae, encoder: TwoRateEncoder, device: str) -> EncodedVideo:
+    """Return features and latents of one long video under each of its ambiences."""
+    frames = torch.from_numpy(np.array(video.frames)).to(device).permute(0, 3, 1, 2).float() / 255
+    features = encoder(frames[None])[0]
+    mixes = (video.action + video.off_screen.astype(np.float32) + video.ambient).clip(-PCM_SCALE, PCM_SCALE) / PCM_SCALE
+    latents = codec.encode(torch.from_numpy(mixes.astype(np.float32)).to(device))
+    length = min(len(features), latents.shape[2])
+    return EncodedVideo(
+        features=features[:length].cpu().numpy().astype(np.float16),
+        latents=latents[:, :, :length].cpu().numpy().astype(np.float16),
+    )
+
+
+def weights_digest(*modules: nn.Module) -> str:
+    """Return a short hash of all weights, so that stale encodings are never reused."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for tensor in module.state_dict().values():
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]

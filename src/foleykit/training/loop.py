@@ -1,0 +1,169 @@
+"""One training loop for every objective: warm-up, decay, EMA, checkpoints, resume, fixed validation."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import torch
+from torch import nn
+
+from foleykit.core.checkpoint import (
+    flat_optimizer_state,
+    load_tensors,
+    load_weights,
+    restore_optimizer_state,
+    save_tensors,
+    save_weights,
+)
+from foleykit.core.errors import ConfigError
+from foleykit.core.types import BatchSource, Objective
+from foleykit.training.logging import RunLog
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    num_steps: int
+    """Optimizer steps of the whole run."""
+    learning_rate: float = 1e-3
+    """Peak rate of AdamW."""
+    warmup_steps: int = 100
+    decay_fraction: float = 0.3
+    """Share of the steps, at the end, over which the rate falls linearly to zero."""
+    weight_decay: float = 0.01
+    max_gradient_norm: float = 1.0
+    ema_decay: float = 0.998
+    """Of the exponential moving average of weights that is validated and saved."""
+    checkpoint_every: int = 200
+    """Steps between resumable checkpoints."""
+    validate_every: int = 200
+    """Steps between validations of the averaged weights."""
+    seed: int = 0
+    """Draws initial noise of every step together with the step's number."""
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1 or self.learning_rate <= 0:
+            raise ConfigError(f"a run needs steps and a positive learning rate, not {self.num_steps}, {self.learning_rate}")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f"ema_decay {self.ema_decay} must be in [0, 1)")
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return the rate of `step`, counted from 0: linear warm-up, flat, linear decay (Hu et al. 2024, sec. 4)."""
+        warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        decay_steps = max(1, round(self.decay_fraction * self.num_steps))
+        return self.learning_rate * min(warm, (self.num_steps - step) / decay_steps, 1.0)
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """Return the CPU generator of one step, so that step k draws the same noise in a resumed run."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Generic[Batch]):
+    """A training run: what is descended, on what, and where it is kept."""
+
+    objective: Objective[Batch]
+    batches: BatchSource[Batch]
+    """Called ahead of time from one background thread."""
+    config: TrainingConfig
+    output: Path
+    """Receives model.safetensors (averaged weights), checkpoint/, log.jsonl and TensorBoard events."""
+    device: str = "cpu"
+    validate: Callable[[nn.Module], Mapping[str, float]] | None = None
+    """Maps the averaged model to fixed metrics."""
+    on_step: Callable[[int, float], None] | None = None
+    """Hears the number of finished steps and the smoothed loss."""
+
+
+def fit(run: Run[Batch], *, resume: bool = True) -> nn.Module:
+    """Train to `config.num_steps`, continuing from the last checkpoint, and return the model with averaged weights."""
+    model, config = run.objective.model, run.config
+    averaged = copy.deepcopy(model).eval().requires_grad_(False)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
+    )
+    checkpoint = run.output / "checkpoint"
+    first = _restore(checkpoint, model, averaged, optimizer) if resume else 0
+    smoothed = math.nan
+    started = time.monotonic()
+    with RunLog(run.output, first_step=first) as log, ThreadPoolExecutor(1) as ahead:
+        pending = ahead.submit(run.batches, first)
+        for step in range(first, config.num_steps):
+            batch = pending.result()
+            if step + 1 < config.num_steps:
+                pending = ahead.submit(run.batches, step + 1)
+            rate = config.learning_rate_at(step)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            losses = run.objective(batch, step_generator(config.seed, step))
+            optimizer.zero_grad(set_to_none=True)
+            losses.total.backward()
+            norm = nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)
+            optimizer.step()
+            _average(averaged, model, min(config.ema_decay, (step + 1) / (step + 10)))
+            loss = losses.total.item()
+            smoothed = loss if math.isnan(smoothed) else 0.98 * smoothed + 0.02 * loss
+            done = step + 1
+            log.scalars(
+                done,
+                {"loss": loss, "rate": rate, "gradient_norm": norm.item()}
+                | {name: part.item() for name, part in losses.parts.items()},
+            )
+            if run.validate is not None and (done % config.validate_every == 0 or done == config.num_steps):
+                log.scalars(done, {f"valid/{key}": value for key, value in run.validate(averaged).items()})
+            if done % config.checkpoint_every == 0 or done == config.num_steps:
+                _save(checkpoint, done, model, averaged, optimizer)
+            if run.on_step is not None:
+                run.on_step(done, smoothed)
+        log.event("finished", {"seconds": time.monotonic() - started, "first_step": first})
+    save_weights(averaged, run.output / "model.safetensors")
+    return averaged
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
+    for kept, fresh in zip(averaged.parameters(), model.parameters(), strict=True):
+        kept.lerp_(fresh, 1 - decay)
+    for kept, fresh in zip(averaged.buffers(), model.buffers(), strict=True):
+        kept.copy_(fresh)
+
+
+def _save(folder: Path, step: int, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Replace the checkpoint as a whole: the new one is complete under another name before the old one goes."""
+    fresh = folder.with_name(f".checkpoint.{os.getpid()}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    save_weights(model, fresh / "model.safetensors")
+    save_weights(averaged, fresh / "averaged.safetensors")
+    save_tensors(flat_optimizer_state(optimizer), fresh / "optimizer.safetensors")
+    (fresh / "state.json").write_text(json.dumps({"step": step}))
+    retired = folder.with_name("checkpoint.previous")
+    shutil.rmtree(retired, ignore_errors=True)
+    if folder.exists():
+        folder.rename(retired)
+    fresh.rename(folder)
+
+
+def _restore(folder: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Load the newest whole checkpoint and return its step, 0 when there is none."""
+    previous = folder.with_name("checkpoint.previous")
+    found = next((place for place in (folder, previous) if (place / "state.json").is_file()), None)
+    if found is None:
+        return 0
+    load_weights(model, found / "model.safetensors")
+    load_weights(averaged, found / "averaged.safetensors")
+    restore_optimizer_state(optimizer, load_tensors(found / "optimizer.safetensors"))
+    return int(json.loads((found / "state.json").read_text())["step"])
