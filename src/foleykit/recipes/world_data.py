@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from foleykit.codecs.mel_vae import MelVae
+from foleykit.core.progress import Report, no_report
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo
-from foleykit.world.cache import CachedVideo, build_cache, load_cached
+from foleykit.world.cache import CachedVideo, build_cache, open_cache
 from foleykit.world.config import WorldConfig
 from foleykit.world.types import Split
 
@@ -39,9 +40,9 @@ class WorldDataArgs:
         return self.num_videos if split == "train" else max(4, self.num_videos // 16)
 
 
-def open_world(args: WorldDataArgs, split: Split) -> list[CachedVideo]:
+def open_world(args: WorldDataArgs, split: Split, report: Report = no_report) -> Sequence[CachedVideo]:
     """Return the split's long videos, rendering those that the cache does not hold yet."""
-    folders = build_cache(
+    build_cache(
         args.cache,
         args.world,
         seed=args.seed,
@@ -49,8 +50,9 @@ def open_world(args: WorldDataArgs, split: Split) -> list[CachedVideo]:
         num_videos=args.num_of(split),
         workers=args.workers,
         recordings=args.recordings,
+        report=report,
     )
-    return [load_cached(folder) for folder in folders]
+    return open_cache(args.cache, split, limit=args.num_of(split))
 
 
 def encoded_videos(
