@@ -1,0 +1,41 @@
+"""Turns an `Args` dataclass and its `run` function into a command: the dataclass is the only list of the options."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
+from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
+
+
+class Args(Protocol):
+    """A frozen dataclass whose fields are annotated with `typer.Argument` or `typer.Option`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+ArgsT = TypeVar("ArgsT", bound=Args)
+
+
+def as_command(args_type: type[ArgsT], run: Callable[[ArgsT], None]) -> Callable[..., None]:
+    """Return a function with one keyword parameter per field of `args_type`, which calls `run` with all of them."""
+    hints = get_type_hints(args_type, include_extras=True)
+    names = [field.name for field in fields(args_type)]
+
+    def command(**values: Any) -> None:
+        run(args_type(**values))
+
+    command.__doc__ = run.__doc__
+    command.__annotations__ = {name: hints[name] for name in names}
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if field.default is MISSING else field.default,
+                annotation=hints[field.name],
+            )
+            for field in fields(args_type)
+        ]
+    )
+    return command

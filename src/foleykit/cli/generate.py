@@ -1,0 +1,125 @@
+"""`foley generate`: one video in, the same pictures with a generated soundtrack out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from foleykit.cli.show import print_json, progress
+
+if TYPE_CHECKING:
+    from foleykit.jobs.generate import GenerateResult
+
+Option = typer.Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    video: Annotated[Path | None, typer.Argument(help="The video; with --replay it may be left out.")] = None
+    output: Annotated[
+        Path | None,
+        Option("-o", "--output", help="mp4, mov, mkv or webm; or wav or flac for sound alone. Default: NAME.foley.EXT."),
+    ] = None
+    model: Annotated[str, Option(help="A shipped model (foley models list) or a model folder.")] = "tiny-avldm"
+    ambient: Annotated[
+        str,
+        Option(
+            metavar="auto|quiet|original|FILE",
+            help="Background: fitting the pictures, (nearly) none, the video's own, or that of a recording.",
+        ),
+    ] = "auto"
+    ambient_level: Annotated[
+        float | None, Option(metavar="DB", help="Level of the background that is asked for, RMS in dBFS.")
+    ] = None
+    original: Annotated[
+        Literal["replace", "keep", "duck"],
+        Option(help="The video's own sound: leave it out, mix it in, or mix it in above the new sound."),
+    ] = "replace"
+    seed: Annotated[int, Option(help="Another number gives another take; -1 draws one and prints it.")] = 0
+    num_takes: Annotated[int, Option(metavar="N", min=1, help="Write N takes with successive seeds.")] = 1
+    num_steps: Annotated[int | None, Option(metavar="N", min=1, help="Sampling steps; default: the model's.")] = None
+    guidance_scale: Annotated[
+        float | None, Option(metavar="X", help="How strongly the pictures steer; default: the model's.")
+    ] = None
+    start: Annotated[
+        float | None, Option(metavar="S", help="Only from here (seconds) is there new sound; before it the old stays.")
+    ] = None
+    end: Annotated[float | None, Option(metavar="S", help="Only up to here (seconds); after it the old stays.")] = None
+    stems: Annotated[bool, Option("--stems", help="Also write NAME.action.wav and NAME.ambience.wav.")] = False
+    plot: Annotated[bool, Option("--plot", help="Also write NAME.png: pictures, onsets and spectrogram.")] = False
+    loudness: Annotated[
+        float | None, Option(metavar="LUFS", help="Integrated loudness of the result; default: as generated.")
+    ] = None
+    audio_codec: Annotated[
+        Literal["auto", "aac", "opus", "flac", "pcm"], Option(help="auto: AAC in mp4 and mov, Opus in mkv and webm.")
+    ] = "auto"
+    replay: Annotated[
+        Path | None, Option(metavar="SIDECAR", help="Repeat the generation that a sidecar JSON describes.")
+    ] = None
+    max_seconds: Annotated[float, Option(metavar="S", help="Refuse longer videos.")] = 4 * 3600.0
+    max_pixels: Annotated[int, Option(metavar="N", help="Refuse larger pictures.")] = 8192 * 8192
+    device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
+    dtype: Annotated[Literal["float32", "bfloat16", "float16"], Option(help="Precision of the networks.")] = "float32"
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace existing outputs.")] = False
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
+    verbose: Annotated[bool, Option("-v", "--verbose", help="Also print settings and times.")] = False
+    quiet: Annotated[bool, Option("-q", "--quiet", help="Print errors and warnings only.")] = False
+
+
+def run(args: Args) -> None:
+    """Give one video a soundtrack, in time with what is seen."""
+    from foleykit.jobs.generate import DRAW_SEED, GenerateRequest, generate
+    from foleykit.jobs.soundtrack import Settings
+    from foleykit.video.info import MediaLimits
+
+    settings = Settings(
+        ambient=args.ambient,
+        ambient_level_db=args.ambient_level,
+        original=args.original,
+        seed=0 if args.seed == DRAW_SEED else args.seed,
+        num_steps=args.num_steps,
+        guidance_scale=args.guidance_scale,
+        start=args.start,
+        end=args.end,
+        loudness_lufs=args.loudness,
+    )
+    request = GenerateRequest(
+        video=args.video,
+        output=args.output,
+        model=args.model,
+        settings=settings,
+        draws_seed=args.seed == DRAW_SEED,
+        num_takes=args.num_takes,
+        writes_stems=args.stems,
+        writes_plot=args.plot,
+        audio_codec=args.audio_codec,
+        replay=args.replay,
+        limits=MediaLimits(max_pixels=args.max_pixels, max_seconds=args.max_seconds),
+        device=args.device,
+        dtype=args.dtype,
+        overwrite=args.overwrite,
+    )
+    with progress(quiet=args.quiet) as report:
+        result = generate(request, report=report)
+    show(result, as_json=args.json, verbose=args.verbose, quiet=args.quiet, shows_seed=request.draws_seed)
+
+
+def show(result: GenerateResult, *, as_json: bool, verbose: bool, quiet: bool, shows_seed: bool) -> None:
+    """Print what was written: one JSON object, or a path per line."""
+    if as_json:
+        print_json(result.to_dict())
+        return
+    if quiet:
+        return
+    for take in result.takes:
+        if shows_seed or verbose:
+            print(f"seed {take.seed}")
+        for path in take.paths:
+            print(path)
+    if verbose:
+        print(f"{result.seconds:.2f} s of sound; ambience: {result.ambience}")
+        for stage, seconds in result.timings.items():
+            print(f"{stage:<12} {seconds:6.2f} s")

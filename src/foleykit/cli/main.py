@@ -1,0 +1,88 @@
+"""The `foley` program: a table of commands, and the one place where an exception becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn, TextIO
+
+import typer
+
+from foleykit import __version__
+from foleykit.cli import demo, doctor, generate, models
+from foleykit.cli.command import as_command
+from foleykit.cli.show import print_error
+from foleykit.core.errors import FoleyError, UsageError
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+def build_app() -> typer.Typer:
+    """Return the command line; nothing heavy is imported before a command runs."""
+    app = _group("Give a video the sound it should have.")
+    app.command("generate")(as_command(generate.Args, generate.run))
+    app.command("demo")(as_command(demo.Args, demo.run))
+    app.command("doctor")(as_command(doctor.Args, doctor.run))
+
+    models_app = _group("The models that can be used here.")
+    models_app.command("list")(as_command(models.ListArgs, models.run_list))
+    models_app.command("info")(as_command(models.InfoArgs, models.run_info))
+    app.add_typer(models_app, name="models")
+
+    @app.callback(invoke_without_command=True)
+    def root(context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+        if version:
+            print(f"foleykit {__version__}")
+            raise typer.Exit
+        if context.invoked_subcommand is None:
+            print(context.get_help())
+            raise typer.Exit(UsageError.exit_code)
+
+    return app
+
+
+def _group(help_text: str) -> typer.Typer:
+    return typer.Typer(
+        help=help_text, no_args_is_help=False, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and exit: 0 done, 2 usage, 3 bad media, 4 missing model, 5 partly failed, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments
+    warnings.showwarning = _show_warning
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        exit_code = build_app()(args=arguments, prog_name="foley", standalone_mode=False) or 0
+    except FoleyError as error:
+        exit_code = error.exit_code
+        print_error(str(error), exit_code=exit_code, as_json=as_json)
+    except typer.TyperException as error:
+        exit_code = UsageError.exit_code
+        print_error(f"{error.format_message()}; see foley --help", exit_code=exit_code, as_json=as_json)
+    except KeyboardInterrupt:
+        exit_code = INTERRUPTED
+    if exit_code == INTERRUPTED:
+        print_error("interrupted; nothing was written", exit_code=exit_code, as_json=as_json)
+    sys.exit(exit_code)
+
+
+def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
+    # Raised in the main thread, so that temporary files are removed on the way out.
+    raise SystemExit(TERMINATED)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr, flush=True)

@@ -1,0 +1,62 @@
+"""The recordings from which a soundtrack takes its ambience: the user's own, and the quietest part of a video's sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foleykit.audio.files import read_waveform
+from foleykit.core.errors import MediaError
+from foleykit.models.avldm.pipeline import AmbientClip
+
+BUILT_IN = ("auto", "quiet", "original")
+MAX_RECORDING_SECONDS = 600.0
+SILENCE_DBFS = -90.0
+"""Below this a recording holds no ambience; digital silence also lies outside what models were trained on."""
+HOP_SECONDS = 0.1
+
+
+def read_recording(path: str, sample_rate: int, num_samples: int) -> AmbientClip:
+    """Return the middle `num_samples` of a recording, mono at `sample_rate`; raises MediaError when it is no use."""
+    if not Path(path).is_file():
+        raise MediaError(f'no recording "{path}"; an ambience is auto, quiet, original or the path of a sound file')
+    waveform, _ = read_waveform(path, sample_rate=sample_rate, seconds=MAX_RECORDING_SECONDS, mono=True)
+    middle = middle_of(waveform, num_samples)
+    if rms_dbfs(middle) < SILENCE_DBFS:
+        raise MediaError(f"{path} is silent in its middle; use a recording with sound, or the ambience quiet")
+    return AmbientClip(name=Path(path).name, waveform=middle)
+
+
+def middle_of(waveform: NDArray[np.float32], num_samples: int) -> NDArray[np.float32]:
+    """Return the middle `num_samples` of `waveform` (C, S), or all of it where it is shorter."""
+    start = max(0, (waveform.shape[-1] - num_samples) // 2)
+    return waveform[:, start : start + num_samples]
+
+
+def quietest_stretch(waveform: NDArray[np.float32], sample_rate: int, num_samples: int) -> NDArray[np.float32] | None:
+    """Return the quietest stretch (1, num_samples) of a mono `waveform` (1, S) that is not silent, or None.
+
+    Stretches start every tenth of a second; a shorter waveform is returned whole.
+    """
+    hop = max(1, round(HOP_SECONDS * sample_rate))
+    power = np.concatenate([[0.0], np.cumsum(np.square(waveform[0], dtype=np.float64))])
+    starts = np.arange(0, max(1, waveform.shape[-1] - num_samples + 1), hop)
+    ends = np.minimum(starts + num_samples, waveform.shape[-1])
+    levels = (power[ends] - power[starts]) / (ends - starts)
+    levels[levels < 10 ** (SILENCE_DBFS / 10)] = np.inf
+    best = int(levels.argmin())
+    return waveform[:, starts[best] : ends[best]] if np.isfinite(levels[best]) else None
+
+
+def at_level(waveform: NDArray[np.float32], level_db: float) -> NDArray[np.float32]:
+    """Return `waveform` scaled to an RMS of `level_db` dBFS; silence stays silence."""
+    current = rms_dbfs(waveform)
+    return waveform if current == -np.inf else waveform * np.float32(10 ** ((level_db - current) / 20))
+
+
+def rms_dbfs(waveform: NDArray[np.float32]) -> float:
+    """Return the RMS level in dB relative to 1; minus infinity for silence."""
+    power = float(np.square(waveform, dtype=np.float64).mean())
+    return 10 * float(np.log10(power)) if power > 0 else float("-inf")

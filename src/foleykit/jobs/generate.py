@@ -1,0 +1,297 @@
+"""Give one video file its sound: the one path that command, page, batch and notebook share."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import foleykit
+from foleykit.core.errors import ModelError, UsageError
+from foleykit.core.progress import Report, no_report
+from foleykit.jobs.ambience import BUILT_IN
+from foleykit.jobs.load import Dtype, describe_model, load
+from foleykit.jobs.outputs import StagedFiles, all_or_none, check_outputs
+from foleykit.jobs.pipeline import FoleyPipeline
+from foleykit.jobs.sidecar import (
+    AmbienceRecord,
+    InputRecord,
+    ModelRecord,
+    OutputRecord,
+    Sidecar,
+    check_same_file,
+    hash_file,
+    read_sidecar,
+    relative_to,
+)
+from foleykit.jobs.soundtrack import SOUND_SUFFIXES, AudioCodec, Settings, Soundtrack, StemName
+from foleykit.jobs.stages import StageClock
+from foleykit.video.info import MediaLimits, VideoInfo
+from foleykit.video.probe import probe
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
+DRAW_SEED = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateRequest:
+    """What a user asks for."""
+
+    video: Path | None = None
+    """May be None only with `replay`."""
+    output: Path | None = None
+    """A video or a sound file; None is `NAME.foley.EXT` beside the video."""
+    model: str = "tiny-avldm"
+    """A shipped model or a model folder."""
+    settings: Settings = field(default_factory=Settings)
+    draws_seed: bool = False
+    """Ignore `settings.seed` and draw one."""
+    num_takes: int = 1
+    """Results with successive seeds; more than one are named `.take1`, `.take2`..."""
+    writes_stems: bool = False
+    writes_plot: bool = False
+    audio_codec: AudioCodec = "auto"
+    replay: Path | None = None
+    """A sidecar whose generation is repeated: model, settings, device and precision come from it."""
+    limits: MediaLimits = field(default_factory=MediaLimits)
+    device: str = "cpu"
+    dtype: Dtype = "float32"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.video is None and self.replay is None:
+            raise UsageError("name a video (or a sidecar with --replay)")
+        if not 1 <= self.num_takes <= 1000:
+            raise UsageError(f"num_takes lies between 1 and 1000, not {self.num_takes}")
+        if self.output is not None and self.output.suffix.lower() not in (*VIDEO_SUFFIXES, *SOUND_SUFFIXES):
+            known = ", ".join((*VIDEO_SUFFIXES, *SOUND_SUFFIXES))
+            raise UsageError(f"{self.output}: an output ends in one of {known}")
+        if self.replay is not None and (self.settings != Settings() or self.num_takes != 1 or self.draws_seed):
+            raise UsageError("a replay takes its settings from the sidecar; leave out seeds, takes and sound options")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeFiles:
+    """What one take wrote."""
+
+    seed: int
+    output: Path
+    sidecar: Path
+    stems: tuple[Path, ...] = ()
+    plot: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.output, *self.stems, *([self.plot] if self.plot else []), self.sidecar)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateResult:
+    """What was made."""
+
+    takes: tuple[TakeFiles, ...]
+    seconds: float
+    sample_rate: int
+    num_samples: int
+    ambience: str
+    """Name of the ambient clip."""
+    model: str
+    timings: dict[str, float]
+    """Seconds by stage."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        takes = [
+            {
+                "seed": take.seed,
+                "output": str(take.output),
+                "sidecar": str(take.sidecar),
+                "stems": [str(path) for path in take.stems],
+                "plot": None if take.plot is None else str(take.plot),
+            }
+            for take in self.takes
+        ]
+        return {
+            "takes": takes,
+            "seconds": self.seconds,
+            "sample_rate": self.sample_rate,
+            "num_samples": self.num_samples,
+            "ambience": self.ambience,
+            "model": self.model,
+            "timings": self.timings,
+        }
+
+
+def generate(
+    request: GenerateRequest, *, report: Report = no_report, pipeline: FoleyPipeline | None = None
+) -> GenerateResult:
+    """Write a soundtrack, or several takes of one, for `request.video`, and everything else that was asked for.
+
+    All files of all takes appear together at the end; on any error nothing is written. `pipeline` is a loaded model to
+    use instead of loading `request.model`. Raises UsageError, MediaError or ModelError.
+    """
+    clock = StageClock(report)
+    if request.replay is not None:
+        request = replayed(request)
+    assert request.video is not None
+    clock("read", 0)
+    info = probe(request.video, request.limits)
+    output = request.output or default_output(request.video, info)
+    takes = [take_files(output, request, take) for take in range(request.num_takes)]
+    check_outputs([path for take in takes for path in take.paths], inputs=inputs_of(request), overwrite=request.overwrite)
+    clock("load", 0)
+    if pipeline is None:
+        pipeline = load(request.model, device=request.device, dtype=request.dtype)
+    settings = request.settings
+    if request.draws_seed:
+        settings = replace(settings, seed=secrets.randbelow(2**31 - request.num_takes))
+    written: list[TakeFiles] = []
+    with all_or_none() as files:
+        soundtracks = pipeline.takes(
+            info, settings, num_takes=request.num_takes, with_stems=request.writes_stems, report=clock
+        )
+        for take, soundtrack in zip(takes, soundtracks, strict=True):
+            written.append(write_take(take, soundtrack, files, request, pipeline, info, clock))
+            ambience, num_samples, sample_rate = soundtrack.ambience, soundtrack.num_samples, soundtrack.sample_rate
+            del soundtrack
+    return GenerateResult(
+        takes=tuple(written),
+        seconds=num_samples / sample_rate,
+        sample_rate=sample_rate,
+        num_samples=num_samples,
+        ambience=ambience,
+        model=pipeline.description.name,
+        timings=clock.timings(),
+    )
+
+
+def write_take(
+    take: TakeFiles,
+    soundtrack: Soundtrack,
+    files: StagedFiles,
+    request: GenerateRequest,
+    pipeline: FoleyPipeline,
+    info: VideoInfo,
+    clock: StageClock,
+) -> TakeFiles:
+    """Write the files of one take under temporary names and return what they will be called."""
+    clock("write", 0)
+    soundtrack.write(files.add(take.output), audio_codec=request.audio_codec)
+    stems = {stem_path(take.output, name): name for name in soundtrack.stem_names}
+    for path, name in stems.items():
+        soundtrack.write_stem(files.add(path), name)
+    if take.plot is not None:
+        from foleykit.jobs.plot import plot
+
+        clock("plot", 0)
+        plot(soundtrack, info, files.add(take.plot))
+    clock("write", 1)
+    sidecar = describe_take(take, soundtrack, request, pipeline, info, clock.timings())
+    sidecar.save(files.add(take.sidecar))
+    return replace(take, seed=soundtrack.settings.seed, stems=tuple(stems))
+
+
+def describe_take(
+    take: TakeFiles,
+    soundtrack: Soundtrack,
+    request: GenerateRequest,
+    pipeline: FoleyPipeline,
+    info: VideoInfo,
+    timings: dict[str, float],
+) -> Sidecar:
+    """Return the sidecar of one take."""
+    folder = take.sidecar.parent
+    settings = soundtrack.settings
+    recording_hash = ""
+    if settings.ambient not in BUILT_IN:
+        recording_hash = hash_file(Path(settings.ambient))
+        settings = replace(settings, ambient=relative_to(Path(settings.ambient), folder))
+    return Sidecar(
+        foleykit=foleykit.__version__,
+        input=InputRecord(
+            path=relative_to(info.path, folder), sha256=hash_file(info.path), seconds=float(info.duration)
+        ),
+        output=OutputRecord(
+            path=take.output.name,
+            sample_rate=soundtrack.sample_rate,
+            num_samples=soundtrack.num_samples,
+            num_channels=soundtrack.num_channels,
+            gain_db=soundtrack.gain_db,
+            samples_sha256=soundtrack.samples_sha256(),
+        ),
+        model=ModelRecord(
+            name=request.model,
+            weights_sha256=pipeline.description.weights_sha256,
+            licence=pipeline.description.licence,
+            device=pipeline.device,
+            dtype=pipeline.dtype,
+        ),
+        settings=settings,
+        ambience=AmbienceRecord(name=soundtrack.ambience, sha256=recording_hash),
+        audio_codec=request.audio_codec,
+        timings=timings,
+    )
+
+
+def replayed(request: GenerateRequest) -> GenerateRequest:
+    """Return the request that a sidecar describes, after checking that video, recording and weights are the same."""
+    assert request.replay is not None
+    sidecar = read_sidecar(request.replay)
+    folder = request.replay.parent
+    video = request.video or folder / sidecar.input.path
+    check_same_file(video, sidecar.input.sha256, what="video")
+    settings = sidecar.settings
+    if settings.ambient not in BUILT_IN:
+        recording = folder / settings.ambient
+        check_same_file(recording, sidecar.ambience.sha256, what="ambience recording")
+        settings = replace(settings, ambient=str(recording))
+    if describe_model(sidecar.model.name).weights_sha256 != sidecar.model.weights_sha256:
+        raise ModelError(f'model "{sidecar.model.name}" is not the one of the sidecar: its weights differ')
+    return replace(
+        request,
+        video=video,
+        replay=None,
+        model=sidecar.model.name,
+        settings=settings,
+        audio_codec=sidecar.audio_codec,
+        device=sidecar.model.device,
+        dtype=sidecar.model.dtype,
+    )
+
+
+def default_output(video: Path, info: VideoInfo) -> Path:
+    """Return `NAME.foley.EXT` beside the video, in the video's own container where that can be written."""
+    suffix = video.suffix.lower()
+    if suffix not in VIDEO_SUFFIXES:
+        from foleykit.video.mux import fits_mp4
+
+        suffix = ".mp4" if fits_mp4(info) else ".mkv"
+    return video.with_name(f"{video.stem}.foley{suffix}")
+
+
+def take_files(output: Path, request: GenerateRequest, take: int) -> TakeFiles:
+    """Return the names that one take may write; its seed is filled in when it is known."""
+    if request.num_takes > 1:
+        output = output.with_name(f"{output.stem}.take{take + 1}{output.suffix}")
+    return TakeFiles(
+        seed=request.settings.seed,
+        output=output,
+        sidecar=output.with_suffix(".json"),
+        stems=tuple(stem_path(output, name) for name in get_args(StemName)) if request.writes_stems else (),
+        plot=output.with_suffix(".png") if request.writes_plot else None,
+    )
+
+
+def stem_path(output: Path, name: StemName) -> Path:
+    """Return `NAME.action.wav` and the like for the output `NAME.EXT`."""
+    return output.with_suffix(f".{name}.wav")
+
+
+def inputs_of(request: GenerateRequest) -> Sequence[Path]:
+    """Return the files that an output must not replace."""
+    files = [request.video, request.replay]
+    if request.settings.ambient not in BUILT_IN:
+        files.append(Path(request.settings.ambient))
+    return [path for path in files if path is not None]

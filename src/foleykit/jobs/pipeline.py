@@ -1,0 +1,279 @@
+"""A video file to soundtracks in memory: read, look, choose an ambience, generate, weigh against the original."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foleykit.audio.resample import fit_length
+from foleykit.core.errors import MediaError, UsageError
+from foleykit.core.progress import Report, no_report
+from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
+from foleykit.jobs.levels import level_gain_db
+from foleykit.jobs.original import duck_weight, read_original
+from foleykit.jobs.soundtrack import OUTPUT_RATE, OriginalMode, Settings, Soundtrack
+from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, VideoFeatures
+from foleykit.video.info import MediaLimits, VideoInfo
+from foleykit.video.probe import probe
+
+if TYPE_CHECKING:
+    from foleykit.jobs.load import ModelDescription
+
+FADE_SECONDS = 0.02
+"""Ramp between the original and the new sound where the new sound does not fill the video."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A video as a model sees and hears it."""
+
+    info: VideoInfo
+    start: Fraction
+    """Second from which there is new sound."""
+    end: Fraction
+    """Second up to which there is new sound."""
+    features: VideoFeatures
+
+
+class FoleyPipeline:
+    """A loaded model that takes video files; `foleykit.load` returns one."""
+
+    def __init__(self, model: AvLdmPipeline, description: ModelDescription, *, device: str, dtype: str) -> None:
+        self.model = model
+        self.description = description
+        self.device = device
+        self.dtype = dtype
+
+    def __call__(
+        self,
+        video: Path | str,
+        *,
+        ambient: Path | str = "auto",
+        ambient_level: float | None = None,
+        original: OriginalMode = "replace",
+        seed: int = 0,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        loudness: float | None = None,
+        stems: bool = False,
+        limits: MediaLimits = MediaLimits(),
+        report: Report = no_report,
+    ) -> Soundtrack:
+        """Return a soundtrack for a video file, exactly as long as its pictures.
+
+        `ambient` is "auto", "quiet", "original" or a recording, `ambient_level` its RMS in dBFS, `loudness` in LUFS,
+        `start` and `end` in seconds. Raises MediaError for a file that cannot be used and UsageError for impossible
+        values.
+        """
+        settings = Settings(
+            ambient=str(ambient),
+            ambient_level_db=ambient_level,
+            original=original,
+            seed=seed,
+            num_steps=num_steps,
+            guidance_scale=guidance_scale,
+            start=start,
+            end=end,
+            loudness_lufs=loudness,
+        )
+        return next(self.takes(video, settings, with_stems=stems, limits=limits, report=report))
+
+    def takes(
+        self,
+        video: Path | str | VideoInfo,
+        settings: Settings,
+        *,
+        num_takes: int = 1,
+        with_stems: bool = False,
+        limits: MediaLimits = MediaLimits(),
+        report: Report = no_report,
+    ) -> Iterator[Soundtrack]:
+        """Yield soundtracks with seeds `settings.seed`, +1, +2...; the video is looked at once."""
+        settings = self.resolve(settings)
+        recording = self._recording(settings)
+        report("read", 0)
+        info = video if isinstance(video, VideoInfo) else probe(video, limits)
+        # Asked for before anything slow happens, so that a video without sound is refused at once.
+        clip = recording or self._own_ambience(info, settings)
+        report("read", 1)
+        scene = self.look(info, settings, report=report)
+        clip = clip or (self.model.quiet() if settings.ambient == "quiet" else self._retrieve(scene))
+        clip = self._prepare(clip, settings)
+        for take in range(num_takes):
+            yield self._voice(scene, replace(settings, seed=settings.seed + take), clip, with_stems, report)
+
+    def resolve(self, settings: Settings) -> Settings:
+        """Return `settings` with the model's own values where they name none."""
+        sampling = self.model.config.sampling
+        return replace(
+            settings,
+            num_steps=sampling.num_steps if settings.num_steps is None else settings.num_steps,
+            guidance_scale=sampling.guidance_scale if settings.guidance_scale is None else settings.guidance_scale,
+        )
+
+    def look(self, info: VideoInfo, settings: Settings, *, report: Report = no_report) -> Scene:
+        """Decode the span's pictures at the model's rate and size and encode them, in flat memory."""
+        from foleykit.video.io import VideoReader
+
+        start, end = span(info, settings)
+        config = self.model.config
+        reader = VideoReader(info, fps=config.video_fps, size=config.frame_size, start=start, end=end)
+        expected = len(reader)
+
+        def chunks() -> Iterator[NDArray[np.uint8]]:
+            done = 0
+            for chunk in reader:
+                yield chunk
+                done += len(chunk)
+                report("look", min(1.0, done / expected))
+
+        report("look", 0)
+        with self._precision():
+            features = self.model.encode(chunks())
+        report("look", 1)
+        return Scene(info=info, start=start, end=end, features=features)
+
+    def _voice(
+        self, scene: Scene, settings: Settings, clip: AmbientClip, with_stems: bool, report: Report
+    ) -> Soundtrack:
+        """Generate one take and weigh it against the video's own sound."""
+        rate = self.model.config.sample_rate
+        num_samples = max(1, round(scene.info.duration * OUTPUT_RATE))
+        generated = self._generate(scene, settings, clip, "generate", report)
+        action = self._generate(scene, settings, self.model.quiet(), "action", report) if with_stems else None
+        original, generated_weight, original_weight = weigh(scene, settings, num_samples)
+        soundtrack = Soundtrack(
+            video=scene.info.path,
+            num_samples=num_samples,
+            generated=place(generated, scene, rate),
+            action=None if action is None else place(action, scene, rate),
+            model_rate=rate,
+            settings=settings,
+            ambience=clip.name,
+            original=original,
+            generated_weight=generated_weight,
+            original_weight=original_weight,
+        )
+        report("level", 0)
+        soundtrack = soundtrack.with_gain(level_gain_db(soundtrack.blocks(), OUTPUT_RATE, settings.loudness_lufs))
+        report("level", 1)
+        return soundtrack
+
+    def _generate(
+        self, scene: Scene, settings: Settings, clip: AmbientClip, stage: str, report: Report
+    ) -> NDArray[np.float32]:
+        report(stage, 0)
+        with self._precision():
+            return self.model.generate(
+                scene.features,
+                num_samples=max(1, round((scene.end - scene.start) * self.model.config.sample_rate)),
+                ambient=clip.waveform,
+                seed=settings.seed,
+                num_steps=settings.num_steps,
+                guidance_scale=settings.guidance_scale,
+                progress=lambda fraction: report(stage, fraction),
+            )
+
+    def _recording(self, settings: Settings) -> AmbientClip | None:
+        if settings.ambient in BUILT_IN:
+            return None
+        config = self.model.config
+        return read_recording(settings.ambient, config.sample_rate, config.window_samples)
+
+    def _own_ambience(self, info: VideoInfo, settings: Settings) -> AmbientClip | None:
+        """Return the quietest stretch of the video's own sound where that is asked for."""
+        if settings.ambient != "original":
+            return None
+        config = self.model.config
+        own = read_original(info, config.sample_rate)
+        if own is None:
+            raise MediaError(f"{info.path} has no sound of its own; use another ambience than original")
+        stretch = quietest_stretch(own.mean(0, keepdims=True), config.sample_rate, config.window_samples)
+        if stretch is None:
+            raise MediaError(f"the sound of {info.path} is silent; use the ambience quiet instead of original")
+        return AmbientClip(name="original", waveform=stretch)
+
+    def _retrieve(self, scene: Scene) -> AmbientClip:
+        with self._precision():
+            return self.model.retrieve(scene.features)
+
+    def _prepare(self, clip: AmbientClip, settings: Settings) -> AmbientClip:
+        """Return the part of `clip` that the model hears, at the wished level."""
+        waveform = middle_of(clip.waveform, self.model.config.window_samples)
+        if settings.ambient_level_db is not None:
+            waveform = at_level(waveform, settings.ambient_level_db)
+        return AmbientClip(name=clip.name, waveform=waveform)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, dtype=getattr(torch, self.dtype), enabled=self.dtype != "float32")
+
+
+def span(info: VideoInfo, settings: Settings) -> tuple[Fraction, Fraction]:
+    """Return the seconds (start, end) that get new sound; raises UsageError where they lie outside the video."""
+    start = Fraction(settings.start or 0)
+    end = info.duration if settings.end is None else min(Fraction(settings.end), info.duration)
+    if start >= info.duration:
+        raise UsageError(f"start {float(start):g} s is not inside {info.path.name}, which lasts {float(info.duration):g} s")
+    return start, end
+
+
+def place(generated: NDArray[np.float32], scene: Scene, sample_rate: int) -> NDArray[np.float32]:
+    """Return `generated` (1, S) at its time in the whole video, with silence around it."""
+    num_samples = max(1, round(scene.info.duration * sample_rate))
+    before = round(scene.start * sample_rate)
+    if before == 0 and generated.shape[-1] >= num_samples:
+        return generated[:, :num_samples]
+    whole = np.zeros((1, num_samples), np.float32)
+    part = whole[:, before : before + generated.shape[-1]]
+    part[:] = generated[:, : part.shape[-1]]
+    return whole
+
+
+def weigh(
+    scene: Scene, settings: Settings, num_samples: int
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None, NDArray[np.float32] | None]:
+    """Return (original, weight of the generated sound, weight of the original): (C, S), (S,), (S,), None where unused.
+
+    Outside the span only the original is heard, whatever becomes of it inside.
+    """
+    is_partial = scene.start > 0 or scene.end < scene.info.duration
+    inside = span_weight(scene, num_samples) if is_partial else None
+    original = None
+    if is_partial or settings.original != "replace":
+        original = read_original(scene.info, OUTPUT_RATE)
+    if original is None:
+        return None, inside, None
+    original = fit_length(original, num_samples)
+    match settings.original:
+        case "replace":
+            assert inside is not None
+            return original, inside, 1 - inside
+        case "keep":
+            return original, inside, None
+        case "duck":
+            ducked = duck_weight(original, OUTPUT_RATE)
+            return original, ducked if inside is None else ducked * inside, None
+        case _:
+            assert_never(settings.original)
+
+
+def span_weight(scene: Scene, num_samples: int) -> NDArray[np.float32]:
+    """Return (S,): 1 inside the span, 0 outside, with short ramps inside it where it does not end with the video."""
+    time = np.arange(num_samples) / OUTPUT_RATE
+    weight = np.ones(num_samples, np.float32)
+    if scene.start > 0:
+        weight *= np.clip((time - float(scene.start)) / FADE_SECONDS, 0, 1)
+    if scene.end < scene.info.duration:
+        weight *= np.clip((float(scene.end) - time) / FADE_SECONDS, 0, 1)
+    return weight

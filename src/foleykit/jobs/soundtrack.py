@@ -1,0 +1,212 @@
+"""A generated soundtrack: what the model made, how it is weighed against the original, and how it becomes files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foleykit.audio.files import write_waveform
+from foleykit.audio.resample import StreamResampler, fit_length
+from foleykit.core.errors import InputError, UsageError
+from foleykit.jobs.outputs import all_or_none, check_outputs
+
+OUTPUT_RATE = 48_000
+BLOCK_SECONDS = 10
+SOUND_SUFFIXES = (".wav", ".flac")
+
+AudioCodec = Literal["auto", "aac", "opus", "flac", "pcm"]
+OriginalMode = Literal["replace", "keep", "duck"]
+StemName = Literal["action", "ambience", "original"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that the samples of a soundtrack depend on, besides the video and the model."""
+
+    ambient: str = "auto"
+    """"auto", "quiet", "original" or the path of a recording."""
+    ambient_level_db: float | None = None
+    """RMS in dBFS that the ambient clip is set to, -90 to 0; None leaves its level."""
+    original: OriginalMode = "replace"
+    """What becomes of the video's own sound."""
+    seed: int = 0
+    """0 to 2^63 - 1."""
+    num_steps: int | None = None
+    """Sampling steps; None is the model's own."""
+    guidance_scale: float | None = None
+    """Weight of the pictures; None is the model's own."""
+    start: float | None = None
+    """Second from which there is new sound; None is the first picture."""
+    end: float | None = None
+    """Second up to which there is new sound; None is the end of the last picture."""
+    loudness_lufs: float | None = None
+    """Integrated loudness of the result, -70 to 0; None leaves it as generated."""
+
+    def __post_init__(self) -> None:
+        if self.original not in get_args(OriginalMode):
+            raise UsageError(f'original is replace, keep or duck, not "{self.original}"')
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"a seed lies between 0 and 2^63 - 1 (or is -1 to draw one), not {self.seed}")
+        if self.num_steps is not None and not 1 <= self.num_steps <= 1000:
+            raise UsageError(f"num_steps lies between 1 and 1000, not {self.num_steps}")
+        if self.guidance_scale is not None and not 0 <= self.guidance_scale <= 100:
+            raise UsageError(f"guidance_scale lies between 0 and 100, not {self.guidance_scale:g}")
+        if self.ambient_level_db is not None and not -90 <= self.ambient_level_db <= 0:
+            raise UsageError(f"an ambient level lies between -90 and 0 dBFS, not {self.ambient_level_db:g}")
+        if self.loudness_lufs is not None and not -70 <= self.loudness_lufs <= 0:
+            raise UsageError(f"loudness lies between -70 and 0 LUFS, not {self.loudness_lufs:g}")
+        start = 0.0 if self.start is None else self.start
+        if not (start >= 0 and (self.end is None or self.end > start)):
+            raise UsageError(f"start must be at least 0 and end after it; got start {start:g}, end {self.end}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Soundtrack:
+    """Sound for one video, exactly as long as its pictures.
+
+    The parts are kept as the model made them and are resampled, weighed and summed block by block when they are
+    written, so that a long soundtrack needs little memory.
+    """
+
+    video: Path
+    """Where the pictures are."""
+    num_samples: int
+    """Length at `sample_rate`."""
+    generated: NDArray[np.float32]
+    """(1, S) action and ambience at `model_rate`."""
+    model_rate: int
+    settings: Settings
+    ambience: str
+    """Name of the ambient clip that was asked for."""
+    action: NDArray[np.float32] | None = None
+    """(1, S) at `model_rate`: the same seed generated with the quiet ambient clip; None where stems were not asked for."""
+    original: NDArray[np.float32] | None = None
+    """(C, S) at `sample_rate`: the video's own track, where it is heard."""
+    generated_weight: NDArray[np.float32] | None = None
+    """(S,) gain of the generated sound over time at `sample_rate`; None is 1 throughout."""
+    original_weight: NDArray[np.float32] | None = None
+    """(S,) gain of the original over time at `sample_rate`; None is 1 throughout."""
+    gain_db: float = 0.0
+    """Applied to everything: loudness and the true-peak ceiling."""
+    sample_rate: int = OUTPUT_RATE
+
+    @property
+    def num_channels(self) -> int:
+        return 1 if self.original is None else len(self.original)
+
+    @property
+    def seconds(self) -> float:
+        return self.num_samples / self.sample_rate
+
+    @property
+    def stem_names(self) -> tuple[StemName, ...]:
+        """Names of the parts whose sum is the soundtrack; empty where stems were not asked for."""
+        if self.action is None:
+            return ()
+        return ("action", "ambience") if self.original is None else ("action", "ambience", "original")
+
+    @cached_property
+    def waveform(self) -> NDArray[np.float32]:
+        """The soundtrack (C, S) in [-1, 1]."""
+        return np.concatenate(list(self.blocks()), axis=-1)
+
+    @cached_property
+    def stems(self) -> Mapping[str, NDArray[np.float32]]:
+        """(C, S) by name; their sum is `waveform`."""
+        return {name: np.concatenate(list(self.blocks(name)), axis=-1) for name in self.stem_names}
+
+    def blocks(self, stem: StemName | None = None) -> Iterator[NDArray[np.float32]]:
+        """Yield the soundtrack, or one stem of it, as successive blocks (C, n) at `sample_rate`."""
+        if stem == "original":
+            sources: Iterator[NDArray[np.float32]] = self._silence()
+        elif stem is not None and self.action is None:
+            raise InputError("this soundtrack was generated without stems; ask for them when generating")
+        elif stem == "action":
+            sources = self._resampled(self.action)
+        elif stem == "ambience":
+            assert self.action is not None
+            sources = self._resampled(self.generated, minus=self.action)
+        else:
+            sources = self._resampled(self.generated)
+        gain = np.float32(10 ** (self.gain_db / 20))
+        hears_original = self.original is not None and stem in (None, "original")
+        position = 0
+        for block in sources:
+            span = slice(position, position + block.shape[-1])
+            if self.generated_weight is not None:
+                block = block * self.generated_weight[span]
+            if self.num_channels > 1:
+                block = np.repeat(block, self.num_channels, axis=0)
+            if hears_original:
+                assert self.original is not None
+                heard = self.original[:, span]
+                block = block + (heard if self.original_weight is None else heard * self.original_weight[span])
+            yield block * gain
+            position = span.stop
+
+    def samples_sha256(self) -> str:
+        """Return a SHA-256 of the exact samples, channel after channel within each block."""
+        digest = hashlib.sha256()
+        for block in self.blocks():
+            digest.update(np.ascontiguousarray(block).tobytes())
+        return digest.hexdigest()
+
+    def with_gain(self, gain_db: float) -> Soundtrack:
+        """Return the same sound with another total gain."""
+        return replace(self, gain_db=gain_db)
+
+    def save(self, path: Path | str, *, overwrite: bool = False, audio_codec: AudioCodec = "auto") -> Path:
+        """Write the video with this sound (.mp4, .mov, .mkv, .webm) or the sound alone (.wav, .flac); return the path.
+
+        Pictures are copied packet for packet. The file appears only when it is complete. Raises UsageError when it
+        exists and `overwrite` is off, and for another suffix.
+        """
+        path = Path(path)
+        check_outputs([path], inputs=[self.video], overwrite=overwrite)
+        with all_or_none() as files:
+            self.write(files.add(path), audio_codec=audio_codec)
+        return path
+
+    def write(self, path: Path, *, audio_codec: AudioCodec = "auto") -> None:
+        """Write to `path` as `save` does, without its checks."""
+        if path.suffix.lower() in SOUND_SUFFIXES:
+            write_waveform(path, self.waveform, self.sample_rate)
+            return
+        from foleykit.video.mux import mux
+
+        mux(self.video, self.blocks(), path, sample_rate=self.sample_rate, audio_codec=audio_codec)
+
+    def write_stem(self, path: Path, stem: StemName) -> None:
+        """Write one stem as 32-bit float WAV."""
+        write_waveform(path, np.concatenate(list(self.blocks(stem)), axis=-1), self.sample_rate)
+
+    def _resampled(
+        self, waveform: NDArray[np.float32] | None, *, minus: NDArray[np.float32] | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield blocks (1, n) at `sample_rate`, `num_samples` in all."""
+        assert waveform is not None
+        step = BLOCK_SECONDS * self.model_rate
+        resampler = StreamResampler(self.model_rate, self.sample_rate, 1)
+        remaining = self.num_samples
+        for start in range(0, waveform.shape[-1], step):
+            piece = waveform[:, start : start + step]
+            if minus is not None:
+                piece = piece - minus[:, start : start + step]
+            is_last = start + step >= waveform.shape[-1]
+            ready = resampler.push(piece, last=is_last)
+            # The two clocks round the same duration differently by at most two samples.
+            ready = fit_length(ready, remaining) if is_last else ready[:, :remaining]
+            remaining -= ready.shape[-1]
+            yield ready
+
+    def _silence(self) -> Iterator[NDArray[np.float32]]:
+        step = BLOCK_SECONDS * self.sample_rate
+        for start in range(0, self.num_samples, step):
+            yield np.zeros((1, min(step, self.num_samples - start)), np.float32)
