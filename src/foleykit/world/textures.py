@@ -115,19 +115,28 @@ def _metal(rng: np.random.Generator, size: int) -> Finish:
 
 
 def _glass(rng: np.random.Generator, size: int) -> Finish:
-    tint = hsv(rng.choice([0.33, 0.42, 0.5, 0.55, 0.6, 0.1], p=[0.2, 0.2, 0.2, 0.25, 0.1, 0.05]) + rng.normal(0, 0.02),
-               rng.choice([0.1, 0.3, 0.55], p=[0.5, 0.3, 0.2]), rng.uniform(0.75, 1.0))
+    tint = hsv(
+        rng.choice([0.33, 0.42, 0.5, 0.55, 0.6, 0.1], p=[0.2, 0.2, 0.2, 0.25, 0.1, 0.05]) + rng.normal(0, 0.02),
+        rng.choice([0.1, 0.3, 0.55], p=[0.5, 0.3, 0.2]),
+        rng.uniform(0.75, 1.0),
+    )
     streaks = np.maximum(smooth_noise(rng, size, 1, int(rng.integers(5, 9))) - 0.5, 0) * 1.6
     edge = np.maximum(smooth_noise(rng, size, 1, 7) - 0.4, 0)
     colour = tint * (1 - 0.5 * edge)[..., None] + streaks[..., None]
     return Finish(
-        picture=to_picture(colour), alpha=rng.uniform(0.28, 0.5), specular=1.0, shininess=1.0, emission=rng.uniform(0, 0.15)
+        picture=to_picture(colour),
+        alpha=rng.uniform(0.28, 0.5),
+        specular=1.0,
+        shininess=1.0,
+        emission=rng.uniform(0, 0.15),
     )
 
 
 def _ceramic(rng: np.random.Generator, size: int) -> Finish:
     glaze = hsv(rng.uniform(0, 1), rng.uniform(0.0, 0.12), rng.uniform(0.88, 1.0))
-    paint = hsv(rng.choice([0.6, 0.62, 0.0, 0.35, 0.08]) + rng.normal(0, 0.02), rng.uniform(0.5, 0.9), rng.uniform(0.35, 0.75))
+    paint = hsv(
+        rng.choice([0.6, 0.62, 0.0, 0.35, 0.08]) + rng.normal(0, 0.02), rng.uniform(0.5, 0.9), rng.uniform(0.35, 0.75)
+    )
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) / size
     match rng.choice(["plain", "bands", "dots", "flowers", "tiles"], p=[0.3, 0.22, 0.18, 0.15, 0.15]):
         case "plain":
