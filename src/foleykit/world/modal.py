@@ -237,7 +237,7 @@ def _normalised(sound: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def impact_level_db(strength: float, material: Material) -> float:
     """Return the peak level in dBFS, -34 to -3, of an impulse in N s: 10 dB for ten times the impulse."""
-    level_db = -9 + 10 * np.log10(max(strength, 1e-6)) + ACOUSTICS[material].loudness_db
+    level_db = -12 + 10 * np.log10(max(strength, 1e-6)) + ACOUSTICS[material].loudness_db
     return float(np.clip(level_db, -34, -3))
 
 
