@@ -16,7 +16,7 @@ from foleykit.world.types import Action
 Path = NDArray[np.float64]
 """(N, 6): the tool's tip (x, y, z) in metres, then yaw, pitch (positive dips the tip) and roll in radians."""
 
-HOME = np.array([-1.1, -0.35, 0.25, 0.3, 0.0, 0.0])
+HOME = np.array([-1.1, -0.45, 0.25, 0.3, 0.0, 0.0])
 """Where the hand waits outside the picture."""
 OVERSHOOT = 0.004
 """Metres that a planned blow aims below what it strikes, so that it surely lands."""
@@ -53,6 +53,8 @@ class Segment:
     """Bind this thing to the hand before the movement starts."""
     release: Thing | None = None
     """Let this thing go before the movement starts."""
+    vanish: bool = False
+    """The tool is put out of sight."""
     appear: bool = False
     """The tool starts at the path's first pose instead of travelling there."""
 
@@ -104,7 +106,9 @@ class Director:
         self.step = step
         self.log = Log()
         self.tool: Tool = scene.tools[0]
-        self.pose = HOME.copy()
+        self.side = 1.0 if scene.camera.left_handed else -1.0
+        self.home = HOME * (1, -self.side, 1, -self.side, 1, 1)
+        self.pose = self.home
         self.out = True
 
     def _begin(self, action: Action, target: Thing, held: Thing | None = None) -> None:
@@ -131,20 +135,27 @@ class Director:
         path = self.pose + np.sin(u) * drift
         return Segment(tool=self.tool, path=path)
 
+    def _idle(self, seconds: float) -> Segment:
+        """Let time pass; a hand in the picture drifts, a hand outside stays out of sight."""
+        if not self.out:
+            return self._hold(seconds)
+        return Segment(tool=self.tool, path=np.repeat(self.home[None], self._count(seconds), 0), vanish=True)
+
     def _take(self, tool: Tool) -> Iterator[Segment]:
         """Change to a tool: the hand leaves the picture with one and comes back with the other."""
         if tool is self.tool and not self.out:
             return
         if not self.out:
-            yield self._move(HOME, self.rng.uniform(0.4, 0.7))
+            yield from self._leave()
         self.tool, self.out = tool, False
-        self.pose = HOME.copy()
-        yield Segment(tool=tool, path=np.repeat(HOME[None], 4, 0), appear=True)
+        self.pose = self.home
+        yield Segment(tool=tool, path=np.repeat(self.home[None], 4, 0), appear=True)
 
     def _leave(self) -> Iterator[Segment]:
         if not self.out:
-            yield self._move(HOME, self.rng.uniform(0.4, 0.8))
+            yield self._move(self.home, self.rng.uniform(0.35, 0.6))
             self.out = True
+            yield Segment(tool=self.tool, path=np.repeat(self.home[None], 2, 0), vanish=True)
 
     def _within_reach(self, thing: Thing) -> bool:
         x, y, z = self.sight.position(thing)
@@ -174,6 +185,10 @@ class Director:
     def _thing(self, name: str) -> Thing:
         return next((t for t in self.scene.objects if t.name == name), self.scene.surface)
 
+    def _facing(self, x: float, y: float) -> float:
+        """Return the yaw of an arm that reaches (x, y) from the actor's side."""
+        return math.atan2(y - self.side * 0.42, x + 0.55)
+
     def _aim(self, target: Thing) -> tuple[Path, Thing]:
         """Return the contact pose (6,) on a target, and what really lies there."""
         if target is self.scene.surface:
@@ -185,7 +200,7 @@ class Director:
             inward = 1.0 if target.form == "vessel" else self.rng.uniform(0, 1)
             x, y = centre[0] + reach * inward * math.cos(angle), centre[1] + reach * inward * math.sin(angle)
         height, name = self.sight.top(x, y)
-        yaw = math.atan2(y + 0.25, x + 0.65) + self.rng.normal(0, 0.15)
+        yaw = self._facing(x, y) + self.rng.normal(0, 0.15)
         pitch = self.rng.uniform(0.02, 0.15) if self.tool.kind == "knife" else self.rng.uniform(0.05, 0.45)
         return np.array([x, y, height, yaw, pitch, self.rng.normal(0, 0.1)]), self._thing(name)
 
@@ -279,7 +294,7 @@ class Director:
         yield from self._take(self.scene.tools[0])
         centre = self.sight.position(thing)
         height, _ = self.sight.top(centre[0], centre[1])
-        yaw = math.atan2(centre[1] + 0.25, centre[0] + 0.65)
+        yaw = self._facing(centre[0], centre[1])
         grip = np.array([centre[0], centre[1], height + 0.004, yaw, self.rng.uniform(0.2, 0.6), 0.0])
         yield self._approach(grip, 0.05)
         yield self._move(grip, self.rng.uniform(0.15, 0.35))
@@ -390,7 +405,7 @@ class Director:
         roll = rng.random()
         if roll < 0.17:
             yield from self._gesture(tool, target)
-        elif roll < 0.62 or not things:
+        elif roll < 0.68 or not things:
             match tool.kind:
                 case "knife":
                     action: Action = "chop"
@@ -399,10 +414,10 @@ class Director:
                 case _:
                     action = "hammer" if rng.random() < 0.5 else "hit"
             yield from self._beat(action, tool, target)
-        elif roll < 0.86:
+        elif roll < 0.87:
             held = things[rng.integers(len(things))]
             yield from self._put("drop" if rng.random() < 0.65 else "place", held)
-        elif roll < 0.91 and round_things:
+        elif roll < 0.94 and round_things:
             yield from self._roll(round_things[rng.integers(len(round_things))])
         elif rng.random() < 0.5:
             yield from self._scrape_tool(tool)
@@ -411,13 +426,11 @@ class Director:
 
     def script(self) -> Iterator[Segment]:
         """Yield movements without end; `log` records each action when it is over."""
-        yield Segment(
-            tool=self.tool, path=np.repeat(HOME[None], self._count(self.rng.uniform(0.3, 1.5)), 0), appear=True
-        )
+        yield self._idle(self.rng.uniform(0.2, 1.2))
         while True:
             yield from self._next()
-            if self.rng.random() < 0.25:
+            if self.rng.random() < 0.2:
                 yield from self._leave()
-            if self.rng.random() < 0.12:
-                yield self._hold(self.rng.uniform(1.5, 3.5))
-            yield self._hold(self.rng.uniform(0.25, 1.2))
+            if self.rng.random() < 0.1:
+                yield self._idle(self.rng.uniform(1.5, 3.0))
+            yield self._idle(self.rng.uniform(0.2, 0.9))

@@ -46,6 +46,8 @@ DENSITY: dict[Material, float] = {
 }
 FLOOR_HEIGHT = -0.75
 """Metres from the work surface (height 0) down to the floor."""
+HOLD_LAG = 0.008
+"""Seconds by which a held tool trails its target; at an impedance of one half the weld is a spring that a blow can halt."""
 PARKING_HEIGHT = 40.0
 """Metres above the scene where tools that nobody holds wait, beyond the far clipping plane."""
 
@@ -163,6 +165,8 @@ class CameraStyle:
     jitter: float
     """Metres of head bob."""
     quick_turns: bool
+    left_handed: bool
+    """The actor's working arm comes from the left."""
     blur_shutter: float
     """Fraction of the frame interval during which the shutter is open; 0 for sharp frames."""
 
@@ -464,14 +468,14 @@ def _draw_tool(kind: ToolKind, number: int, drawer: SceneDrawer, rng: np.random.
         f'<body name="target_{name}" pos="{park}" mocap="true"/>'
     )
     drawer.equalities.append(
-        f'<weld name="hold_{name}" body1="target_{name}" body2="{name}" solref="0.008 1" solimp="0.95 0.95 0.001"/>'
+        f'<weld name="hold_{name}" body1="target_{name}" body2="{name}" solref="{HOLD_LAG} 1" solimp="0.5 0.5 0.001"/>'
     )
     return Tool(
         name=name, kind=kind, material=material, tip=(float(tip[0]), float(tip[1]), float(tip[2])), mass=float(mass)
     )
 
 
-def _draw_surroundings(drawer: SceneDrawer, kind: PlaceKind, rng: np.random.Generator) -> None:
+def _draw_surroundings(drawer: SceneDrawer, kind: PlaceKind, camera: CameraStyle, rng: np.random.Generator) -> None:
     """Add walls or a far backdrop, clutter that never moves, and lights."""
     static = 'contype="0" conaffinity="0" group="2"'
     for wall, (position, size) in enumerate(
@@ -490,15 +494,18 @@ def _draw_surroundings(drawer: SceneDrawer, kind: PlaceKind, rng: np.random.Gene
         picture = background(rng, 32, hue=rng.uniform(), saturation=rng.uniform(0.1, 0.7), value=rng.uniform(0.2, 0.8))
         drawer.add_finish(name, Finish(picture=picture))
         angle, distance = rng.uniform(-math.pi, math.pi), rng.uniform(1.1, 2.0)
+        # Nothing may stand between the camera and the work by chance.
+        off_view = math.cos(angle - math.atan2(camera.position[1], camera.position[0])) < 0.3
         half = rng.uniform(0.08, 0.4, 3)
-        shape = rng.choice(["box", "cylinder", "ellipsoid"])
-        drawer.bodies.append(
-            f'<geom type="{shape}" pos="{distance * math.cos(angle):.3f} {distance * math.sin(angle):.3f} '
-            f'{rng.uniform(FLOOR_HEIGHT, 0.4):.3f}" size="{half[0]:.3f} {half[1]:.3f} {half[2]:.3f}" material="{name}" {static}/>'
-        )
+        shape, height = rng.choice(["box", "cylinder", "ellipsoid"]), rng.uniform(FLOOR_HEIGHT, 0.4)
+        if off_view:
+            drawer.bodies.append(
+                f'<geom type="{shape}" pos="{distance * math.cos(angle):.3f} {distance * math.sin(angle):.3f} {height:.3f}" '
+                f'size="{half[0]:.3f} {half[1]:.3f} {half[2]:.3f}" material="{name}" {static}/>'
+            )
     for _ in range(rng.integers(1, 4)):
         azimuth, height = rng.uniform(-math.pi, math.pi), rng.uniform(0.8, 2.2)
-        colour = np.clip(hsv(rng.choice([0.09, 0.12, 0.58]), rng.uniform(0, 0.25), rng.uniform(0.3, 0.75)), 0, 1)
+        colour = np.clip(hsv(rng.choice([0.09, 0.12, 0.58]), rng.uniform(0, 0.25), rng.uniform(0.45, 0.9)), 0, 1)
         x, y = 1.5 * math.cos(azimuth), 1.5 * math.sin(azimuth)
         directional = rng.random() < 0.5
         drawer.bodies.append(
@@ -531,6 +538,7 @@ def _draw_camera(rng: np.random.Generator) -> CameraStyle:
         native_fps=float(rng.choice([24, 25, 29.97, 30, 50, 60])),
         jitter=0.0 if tripod else float(rng.uniform(0.002, 0.018)),
         quick_turns=bool(head_mounted and rng.random() < 0.4),
+        left_handed=bool(rng.random() < 0.25),
         blur_shutter=float(rng.uniform(0.3, 0.9)) if rng.random() < 0.25 else 0.0,
     )
 
@@ -539,7 +547,8 @@ def draw_scene(config: WorldConfig, place: Place, kind: PlaceKind, rng: np.rando
     """Return a scene at the place; the place's seed fixes its look, `rng` what lies and happens there."""
     look = np.random.default_rng([place.seed, 12])
     drawer = SceneDrawer(look)
-    _draw_surroundings(drawer, kind, look)
+    camera = _draw_camera(rng)
+    _draw_surroundings(drawer, kind, camera, look)
     material = kind.surfaces[look.integers(len(kind.surfaces))]
     finish = finish_of(material, look, 128)
     if material == "glass":
@@ -571,9 +580,8 @@ def draw_scene(config: WorldConfig, place: Place, kind: PlaceKind, rng: np.rando
     kinds: list[ToolKind] = ["hand"]
     kinds += [str(k) for k in rng.permutation(["hammer", "stick", "spoon", "knife", "finger"])[: rng.integers(2, 4)]]  # type: ignore[misc]
     tools = tuple(_draw_tool(tool, number, drawer, rng) for number, tool in enumerate(kinds))
-    camera = _draw_camera(rng)
     height, width = config.frame_size
-    brightness = look.uniform(0.15, 0.4)
+    brightness = look.uniform(0.25, 0.5)
     xml = f"""<mujoco><compiler angle="radian"/>
 <option timestep="{config.physics_step}" cone="elliptic" iterations="30"><flag sleep="enable"/></option>
 <visual><quality numslices="{14 if not config.multisampling else 32}" numstacks="{8 if not config.multisampling else 20}" numquads="{1 if not config.multisampling else 4}" offsamples="{config.multisampling}" shadowsize="{1024 if config.shadows else 0}"/>
@@ -582,7 +590,7 @@ def draw_scene(config: WorldConfig, place: Place, kind: PlaceKind, rng: np.rando
 <statistic extent="1" center="0 0 0"/>
 <asset>{"".join(drawer.assets)}</asset>
 <worldbody>{"".join(drawer.bodies)}
-<body name="forearm" mocap="true" pos="0 0 {PARKING_HEIGHT}"><geom type="capsule" size="0.036" fromto="-0.03 0 0 -0.45 0 0"
+<body name="forearm" mocap="true" pos="0 0 {PARKING_HEIGHT}"><geom type="capsule" size="0.031" fromto="-0.03 0 0 -0.5 0 0"
  material="sleeve" group="1" contype="0" conaffinity="0"/></body>
 <body name="camera" mocap="true"><camera name="camera" fovy="{camera.field_of_view:.2f}"/></body>
 </worldbody>

@@ -21,17 +21,15 @@ from foleykit.world.contacts import (
     sounding_spells,
 )
 from foleykit.world.render import Renderer, imitate_camera
-from foleykit.world.scene import Scene, Thing, Tool, draw_place, draw_scene
+from foleykit.world.scene import HOLD_LAG, PARKING_HEIGHT, Scene, Thing, Tool, draw_place, draw_scene
 from foleykit.world.types import MATERIALS, Action, EventKind, Material, Shape, SoundEvent, Split, Take
 
 SETTLING_SECONDS = 0.4
 """Objects come to rest for this long before the video starts."""
 SLOWEST_IMPACT = 0.05
-"""m/s; contact forces of bodies that move slower are settling, not impacts."""
-_ELBOW = np.array([-0.62, -0.22, 0.22])
-"""Metres; where the forearm points back to."""
-HOLD_LAG = 0.0076
-"""Seconds by which a held tool trails its target: the time constant of the weld times its impedance."""
+"""m/s; leaps of force between bodies that move slower are settling, not impacts."""
+_ELBOW = np.array([-0.55, -0.42, 0.16])
+"""Metres; where the forearm of a right-handed actor points back to."""
 
 
 def quaternions(angles: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -59,12 +57,11 @@ def _rotated(quaternion: NDArray[np.float64], vector: NDArray[np.float64]) -> ND
 def tool_targets(path: Path, tool: Tool, step: float, previous: Path | None) -> tuple[Path, Path]:
     """Return the (N, 3) positions and (N, 4) quaternions that draw the tool along the path of its tip.
 
-    The weld between target and tool acts as a critically damped second-order filter; aiming ahead by twice its time
-    constant times the velocity lets the tool itself follow the path.
+    A held tool trails its target; aiming ahead by the lag times the velocity lets the tool itself follow the path.
     """
     before = path[:1] if previous is None else previous[None]
     velocity = np.diff(np.concatenate([before, path]), axis=0) / step
-    aimed = path + 2 * HOLD_LAG * velocity
+    aimed = path + HOLD_LAG * velocity
     rotation = quaternions(aimed[:, 3:])
     return aimed[:, :3] - _rotated(rotation, np.array(tool.tip)), rotation
 
@@ -138,19 +135,18 @@ class Stage:
     def _release(self, thing: Thing) -> None:
         self.data.eq_active[self.model.equality(f"grab_{thing.name}").id] = 0
 
-    def _appear(self, tool: Tool, position: NDArray[np.float64], rotation: NDArray[np.float64]) -> None:
-        """Put a tool where its path starts and send the one held before out of sight."""
-        places = [(tool, position, rotation)]
-        if self._active is not None and self._active is not tool:
-            away = np.array([0.0, self.scene.tools.index(self._active), 40.0])
-            places.append((self._active, away, np.array([1.0, 0, 0, 0])))
-        for moved, where, turn in places:
-            address, dof = self._dof[moved.name]
-            self.data.qpos[address : address + 3] = where
-            self.data.qpos[address + 3 : address + 7] = turn
-            self.data.qvel[dof : dof + 6] = 0
-            self.data.mocap_pos[self._slot[moved.name]] = where
-            self.data.mocap_quat[self._slot[moved.name]] = turn
+    def _put(self, tool: Tool, position: NDArray[np.float64], rotation: NDArray[np.float64]) -> None:
+        """Put a tool and its target at a pose, at rest."""
+        address, dof = self._dof[tool.name]
+        self.data.qpos[address : address + 3] = position
+        self.data.qpos[address + 3 : address + 7] = rotation
+        self.data.qvel[dof : dof + 6] = 0
+        self.data.mocap_pos[self._slot[tool.name]] = position
+        self.data.mocap_quat[self._slot[tool.name]] = rotation
+
+    def _park(self, tool: Tool) -> None:
+        away = np.array([0.0, self.scene.tools.index(tool), PARKING_HEIGHT])
+        self._put(tool, away, np.array([1.0, 0, 0, 0]))
 
     def settle(self) -> None:
         """Let the objects come to rest before the video starts."""
@@ -165,8 +161,13 @@ class Stage:
         previous = None if segment.appear else self._last_target
         positions, rotations = tool_targets(segment.path, tool, step, previous)
         self._last_target = segment.path[-1]
-        if segment.appear:
-            self._appear(tool, positions[0], rotations[0])
+        if self._active is not None and (segment.vanish or self._active is not tool):
+            self._park(self._active)
+        if segment.vanish:
+            positions = np.repeat(self.data.mocap_pos[self._slot[tool.name]][None], len(positions), 0)
+            rotations = np.repeat(self.data.mocap_quat[self._slot[tool.name]][None], len(positions), 0)
+        elif segment.appear:
+            self._put(tool, positions[0], rotations[0])
         self._active = tool
         if segment.release is not None:
             self._release(segment.release)
@@ -190,13 +191,16 @@ class Stage:
             self.count += 1
         return True
 
-    def activity(self, body: int) -> NDArray[np.float32]:
-        """Return (num_steps,) how fast a free body moves, in m/s: its speed plus its turning rate times 5 cm."""
+    def activity(self, body: int, *, upright: bool, turning: bool) -> NDArray[np.float32]:
+        """Return (num_steps,) how fast a free body moves, in m/s: its speed, only up and down when `upright`, plus its
+        turning rate times 5 cm when `turning`."""
         address = self.model.jnt_qposadr[self.model.body_jntadr[body]]
         change = np.diff(
             self.positions[:, address : address + 7], axis=0, prepend=self.positions[:1, address : address + 7]
         )
-        speed = np.linalg.norm(change[:, :3], axis=1) + 0.1 * np.linalg.norm(change[:, 3:], axis=1)
+        speed = np.abs(change[:, 2]) if upright else np.linalg.norm(change[:, :3], axis=1)
+        if turning:
+            speed = speed + 0.1 * np.linalg.norm(change[:, 3:], axis=1)
         return (speed / self.config.physics_step).astype(np.float32)
 
     def contacts(self) -> Contacts:
@@ -262,6 +266,7 @@ class Film:
         self._forearm_slot = int(model.body("forearm").mocapid[0])
         self._tool_state = [int(model.jnt_qposadr[model.body_jntadr[stage.body[t.name]]]) for t in stage.scene.tools]
         self._visible = np.array([1, 0, 1, 0, 0, 0], np.uint8)
+        self._elbow = _ELBOW * (1, -1 if stage.scene.camera.left_handed else 1, 1)
 
     def show(self, time: float, camera: tuple[NDArray[np.float64], NDArray[np.float64]]) -> None:
         """Set the model to its state at `time`, seen by a camera at (position (3,), rotation (3, 3))."""
@@ -280,7 +285,7 @@ class Film:
         along = np.zeros(3)
         self._mujoco.mju_rotVecQuat(along, np.array([1.0, 0.0, 0.0]), rotation)
         wrist = wrist - 0.05 * along
-        towards = wrist - _ELBOW
+        towards = wrist - self._elbow
         forward = towards / max(float(np.linalg.norm(towards)), 1e-6) + 0.3 * along
         yaw = math.atan2(forward[1], forward[0])
         pitch = -math.atan2(forward[2], math.hypot(forward[0], forward[1]))
@@ -362,6 +367,29 @@ class Listener:
             return two, "cloth"
         return one, two.material
 
+    def closing_speed(self, bodies: tuple[int, int]) -> NDArray[np.float32]:
+        """Return (num_steps,) the speed, in m/s, that a pair of bodies can have met with."""
+        upright = any(body not in self.movable for body in bodies)
+        speeds = []
+        for body in bodies:
+            if body in self.movable:
+                thing = self._things.get(body)
+                turning = thing is not None and thing.form not in ("ball", "rod")
+                speeds.append(self._stage.activity(body, upright=upright, turning=turning))
+        return np.max(speeds, axis=0)  # type: ignore[no-any-return]
+
+    def held_against(self, bodies: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return (num_steps,) True where this pair is rubbed together on purpose, so that its leaps of force are no blows."""
+        config = self._stage.config
+        mask = np.zeros(config.num_steps, bool)
+        for deed in self._deeds:
+            if deed.action in ("scrape", "roll"):
+                mover = self._stage.body[deed.held.name if deed.held is not None else deed.tool.name]
+                if mover in bodies and self._stage.body[self._stage.scene.surface.name] in bodies:
+                    end = min(deed.end if deed.action == "scrape" else deed.start + 0.8, config.seconds)
+                    mask[round((deed.start + 0.02) / config.physics_step) : round(end / config.physics_step)] = True
+        return mask
+
     def impacts(self, impacts: list[Impact]) -> list[SoundEvent]:
         """Return one event per impact."""
         events = []
@@ -427,16 +455,14 @@ def _events(stage: Stage, film: Film, deeds: list[Deed]) -> list[SoundEvent]:
     for deed in deeds:
         if deed.action == "scrape":
             sliding[round(deed.start / step) : round(min(deed.end, stage.config.seconds) / step)] = True
-    reach = round(0.012 / step)
-    speeds = {b: stage.activity(b) for b in (*listener.movable,)}
     impacts: list[Impact] = []
     sustained: list[SoundEvent] = []
     for history in pair_histories(contacts, stage.config.num_steps):
-        found = find_impacts(history, contacts, step)
-        movers = [speeds[b] for b in history.bodies if b in speeds]
-        for impact in found:
-            closing = max(float(m[max(impact.step - reach, 0) : impact.step + 2].max()) for m in movers)
-            if closing > SLOWEST_IMPACT and not (sliding[impact.step] and impact.impulse < 0.06):
+        closing = listener.closing_speed(history.bodies)
+        held = listener.held_against(history.bodies)
+        for impact in find_impacts(history, contacts, step):
+            slow = closing[max(impact.step - 6, 0) : impact.step + 2].max() < SLOWEST_IMPACT
+            if not slow and not held[impact.step]:
                 impacts.append(impact)
         sustained += _sustained(stage, film, deeds, history.bodies, history.force, sliding)
     return listener.impacts(merge_impacts(impacts, static=static, tools=tools, step_seconds=step)) + sustained
