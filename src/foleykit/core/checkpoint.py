@@ -24,7 +24,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, *, half: bool = Fals
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     save_file(stored, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -29,9 +29,7 @@ class Timeline:
     @classmethod
     def from_seconds(cls, seconds: float | Fraction, sample_rate: int, hop_length: int = 1) -> Timeline:
         """Return the timeline of `round(seconds * sample_rate)` samples, at least one."""
-        return cls(
-            num_samples=max(1, round(seconds * sample_rate)), sample_rate=sample_rate, hop_length=hop_length
-        )
+        return cls(num_samples=max(1, round(seconds * sample_rate)), sample_rate=sample_rate, hop_length=hop_length)
 
     @property
     def seconds(self) -> float:

@@ -28,6 +28,6 @@ def logit_normal_times(batch: int, generator: torch.Generator, *, mean: float = 
 
 
 def shifted_schedule(num_steps: int, *, shift: float = 1.0) -> list[float]:
-    """Return `num_steps + 1` times from 1 to 0; `shift` above 1 spends more steps near noise (Esser et al. 2024, eq. 23)."""
+    """Return `num_steps + 1` times from 1 to 0; `shift` above 1 dwells near noise (Esser et al. 2024, eq. 23)."""
     ramp = [1 - step / num_steps for step in range(num_steps + 1)]
     return [t / (t + (1 - t) / shift) for t in ramp]

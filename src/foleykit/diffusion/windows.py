@@ -52,7 +52,7 @@ def cut(signal: Tensor, plan: WindowPlan) -> Tensor:
 
 
 def merge(windows: Tensor, plan: WindowPlan) -> Tensor:
-    """Return (..., length): the weighted mean of `windows` (windows, ..., width), weights falling towards their edges."""
+    """Return (..., length): the mean of `windows` (windows, ..., width), weighted less towards their edges."""
     ramp = torch.arange(1, plan.width + 1, device=windows.device, dtype=windows.dtype)
     weight = torch.minimum(ramp, ramp.flip(0))
     total = windows.new_zeros(*windows.shape[1:-1], plan.length)

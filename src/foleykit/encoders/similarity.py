@@ -19,7 +19,7 @@ class AvSimilarityConfig:
 
 
 class AvSimilarity(nn.Module):
-    """Two towers into one space (the contrastive scheme of Radford et al. 2021) on what the frozen stages already know."""
+    """Two towers into one space (contrastive, Radford et al. 2021) on what the frozen stages already know."""
 
     def __init__(self, config: AvSimilarityConfig) -> None:
         super().__init__()

@@ -111,7 +111,9 @@ class VideoBatches:
         pixels = frames.float().div_(255)
         if self.augment:
             self._recolour_(pixels, rng)
-        return VideoBatch(frames=pixels.permute(0, 1, 4, 2, 3), onset=onset, material=material, action=action, envelope=envelope)
+        return VideoBatch(
+            frames=pixels.permute(0, 1, 4, 2, 3), onset=onset, material=material, action=action, envelope=envelope
+        )
 
     def _clip(self, rng: np.random.Generator) -> tuple[NDArray[np.generic], ...]:
         video = self.videos[rng.integers(len(self.videos))]
@@ -129,7 +131,7 @@ class VideoBatches:
         return np.ascontiguousarray(frames), onset, material, action, envelope
 
     def _recolour_(self, pixels: Tensor, rng: np.random.Generator) -> None:
-        """Scale contrast and channels of (B, T, H, W, 3) per clip; hue shifts stay small: colour tells materials apart."""
+        """Scale contrast and channels of (B, T, H, W, 3) per clip; hue moves little: colour tells materials apart."""
         gains = rng.uniform(0.75, 1.3, (len(pixels), 1, 1, 1, 1)) * rng.uniform(0.92, 1.08, (len(pixels), 1, 1, 1, 3))
         offsets = rng.uniform(-0.08, 0.08, (len(pixels), 1, 1, 1, 1))
         gain, offset = (torch.from_numpy(part.astype(np.float32)).to(pixels.device) for part in (gains, offsets))
@@ -204,7 +206,7 @@ class SimilarityBatches:
 
 
 def draw_neighbour(rng: np.random.Generator, start: int, window: int, length: int) -> int:
-    """Return the start of a window that does not overlap the one at `start`; `length` must be at least three windows."""
+    """Return the start of a window that does not overlap the one at `start`; `length` is three windows or more."""
     before = max(0, start - window + 1)
     after = max(0, length - window - (start + window) + 1)
     choice = int(rng.integers(before + after))

@@ -216,9 +216,7 @@ def train_vocoder(args: TrainArgs, on_step: Callable[[int, float], None] | None)
         assert isinstance(model, IstftVocoder)
         objective = VocoderObjective(model, codec)
         losses = [objective(batch, step_generator(1, step)) for step, batch in enumerate(fixed)]
-        return {
-            name: float(np.mean([loss.parts[name].item() for loss in losses])) for name in ("magnitude", "energy")
-        }
+        return {name: float(np.mean([loss.parts[name].item() for loss in losses])) for name in ("magnitude", "energy")}
 
     run_stage(args, VocoderObjective(vocoder, codec), batches, on_step, validate)
     return stage_folder(args)
@@ -308,7 +306,9 @@ def train_generator(args: TrainArgs, on_step: Callable[[int, float], None] | Non
         def loss(shift_video: int, shift_ambient: int) -> float:
             values = [
                 objective(
-                    replace(batch, video=batch.video.roll(shift_video, 0), ambient=batch.ambient.roll(shift_ambient, 0)),
+                    replace(
+                        batch, video=batch.video.roll(shift_video, 0), ambient=batch.ambient.roll(shift_ambient, 0)
+                    ),
                     step_generator(1, step),
                 ).total.item()
                 for step, batch in enumerate(fixed)

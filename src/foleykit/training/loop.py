@@ -54,7 +54,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         if self.num_steps < 1 or self.learning_rate <= 0:
-            raise ConfigError(f"a run needs steps and a positive learning rate, not {self.num_steps}, {self.learning_rate}")
+            raise ConfigError(
+                f"a run needs steps and a positive learning rate, not {self.num_steps}, {self.learning_rate}"
+            )
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay {self.ema_decay} must be in [0, 1)")
 

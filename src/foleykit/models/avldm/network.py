@@ -1,4 +1,4 @@
-"""The denoiser: a diffusion transformer that takes timing from aligned video features and ambience from another clip."""
+"""The denoiser: a diffusion transformer, timing from aligned video features, ambience from another clip."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from foleykit.nn.attention import CrossAttention, SelfAttention
 
 @dataclass(frozen=True, kw_only=True)
 class AvConditioning:
-    """What a denoiser may know about a clip (Action2Sound, sec. 4: video for the action, a neighbour for the ambience)."""
+    """What a denoiser may know (Action2Sound, sec. 4): video for the action, a neighbour for the ambience."""
 
     video: Tensor
     """(B, L, D) video features, one per latent frame."""
@@ -70,9 +70,7 @@ class Denoiser(nn.Module):
         self.config = config
         width = config.width
         self.project_in = nn.Conv1d(config.latent_width, width, 3, padding=1)
-        self.video_in = nn.Sequential(
-            nn.Linear(config.video_width, width), nn.GELU(), nn.Linear(width, width)
-        )
+        self.video_in = nn.Sequential(nn.Linear(config.video_width, width), nn.GELU(), nn.Linear(width, width))
         self.null_video = nn.Parameter(torch.zeros(width))
         self.ambient_in = nn.Linear(config.latent_width * config.ambient_pool, width)
         self.statistics_in = nn.Linear(2 * config.latent_width, width)

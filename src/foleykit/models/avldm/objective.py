@@ -21,7 +21,9 @@ def pooled_energy_error(predicted: Tensor, target: Tensor, *, bins: int, frames:
     """
 
     def local(magnitude: Tensor) -> Tensor:
-        energy = nn.functional.avg_pool2d(magnitude.square()[:, None], (bins, frames), (bins // 2 or 1, frames // 2 or 1))
+        energy = nn.functional.avg_pool2d(
+            magnitude.square()[:, None], (bins, frames), (bins // 2 or 1, frames // 2 or 1)
+        )
         return 0.5 * (energy + 1e-10).log()
 
     return (local(predicted) - local(target)).abs().mean()
@@ -109,9 +111,7 @@ class VideoObjective(nn.Module):
         )
         envelope = (predicted.envelope - batch.envelope).abs().mean()
         total = self.onset_weight * onset + 0.5 * material + 0.25 * action + envelope
-        return Losses(
-            total=total, parts={"onset": onset, "material": material, "action": action, "envelope": envelope}
-        )
+        return Losses(total=total, parts={"onset": onset, "material": material, "action": action, "envelope": envelope})
 
 
 class GeneratorObjective(nn.Module):

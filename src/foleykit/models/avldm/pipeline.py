@@ -166,7 +166,7 @@ class AvLdmPipeline:
     ) -> NDArray[np.float32]:
         """Return a waveform (1, `num_samples`) for `features` with the ambience of `ambient` (1, S).
 
-        `shots` are times in seconds of picture cuts, where windows prefer to start; `progress` hears the finished share.
+        `shots` are times in seconds of picture cuts, where windows prefer to start; `progress` hears the share done.
         Raises InputError when features and samples do not cover the same time or `ambient` is empty.
         """
         timeline = Timeline(
@@ -287,7 +287,7 @@ def mirror_to(samples: Tensor, length: int) -> Tensor:
 
 
 def fit_length(values: Tensor, length: int) -> Tensor:
-    """Return `values` (T, D) with `length` rows; up to one second may be missing at the end, where the last row is held."""
+    """Return `values` (T, D) with `length` rows; up to a second may be missing at the end: the last row is held."""
     if abs(len(values) - length) > 25:
         raise InputError(f"{len(values)} video frames do not cover {length} latent frames; both run at one rate")
     return torch.cat((values, values[-1:].expand(max(0, length - len(values)), -1)))[:length]

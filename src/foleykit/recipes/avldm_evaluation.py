@@ -1,0 +1,209 @@
+"""tiny-avldm on unseen places of the world: reference clips, generated conditions, baselines, the ambience dial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foleykit.audio.files import write_waveform
+from foleykit.core.checkpoint import load_weights
+from foleykit.core.progress import Report as Progress
+from foleykit.core.progress import no_report
+from foleykit.evaluation.clips import ClipInfo, cut_clips, read_clip, read_manifest, write_reference
+from foleykit.evaluation.measure import measure_clip
+from foleykit.evaluation.metrics.spearman import spearman
+from foleykit.evaluation.onsets import OnsetConfig
+from foleykit.evaluation.truth import clip_truth
+from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.models.avldm.network import Denoiser
+from foleykit.models.avldm.pipeline import AvLdmPipeline, VideoFeatures
+from foleykit.recipes.avldm_batches import PCM_SCALE
+from foleykit.recipes.world_data import WorldDataArgs, open_world
+from foleykit.world.cache import CachedVideo
+
+DIAL_LEVELS_DB = tuple(float(level) for level in np.linspace(-60, -15, 10))
+"""Levels of the condition, in dBFS, at which the dial is read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldSetArgs:
+    """A reference set cut from unseen places."""
+
+    data: WorldDataArgs
+    folder: Path
+    """Receives `reference/` and one folder per condition under `generated/`."""
+    num_clips: int = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class DialPoint:
+    level_db: float
+    """RMS of the ambient condition in dBFS"""
+    gap_level_db: float
+    """Median level of the generated sound between actions, in dBFS"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dial:
+    points: tuple[DialPoint, ...]
+    spearman: float
+    """Rank correlation of condition level and output level over all clips and levels"""
+    share_rising: float
+    """Share of neighbouring levels, over all clips, at which the output rises"""
+
+
+def write_world_reference(args: WorldSetArgs) -> tuple[ClipInfo, ...]:
+    """Cut `num_clips` clips from the test split and write them as a reference set; an existing one is kept."""
+    reference = args.folder / "reference"
+    if (reference / "manifest.jsonl").is_file():
+        return read_manifest(reference)
+    seconds = 3.0
+    clips = (
+        clip
+        for video in open_world(args.data, "test")
+        for clip in cut_clips(video.long_video(), video_name(video), seconds=seconds)
+    )
+    return write_reference(reference, islice(clips, args.num_clips))
+
+
+def video_name(video: CachedVideo) -> str:
+    return f"world{video.index:05d}"
+
+
+def clip_features(args: WorldSetArgs, pipeline: AvLdmPipeline) -> Iterator[tuple[ClipInfo, VideoFeatures]]:
+    """Yield every reference clip with what the model's encoder sees in its frames."""
+    videos = {video_name(video): video for video in open_world(args.data, "test")}
+    fps = pipeline.config.video_fps
+    for info in read_manifest(args.folder / "reference"):
+        first = round(info.start * fps)
+        frames = np.array(videos[info.video_id].frames[first : first + round(info.seconds * fps)])
+        yield info, pipeline.encode([frames])
+
+
+Ambient = Callable[[ClipInfo, VideoFeatures], NDArray[np.float32]]
+"""Chooses the ambient condition (1, S) of a clip."""
+
+
+def quiet_ambient(pipeline: AvLdmPipeline) -> Ambient:
+    return lambda info, features: pipeline.quiet().waveform
+
+
+def retrieved_ambient(pipeline: AvLdmPipeline) -> Ambient:
+    return lambda info, features: pipeline.retrieve(features).waveform
+
+
+def neighbour_ambient(reference: Path) -> Ambient:
+    return lambda info, features: read_clip(reference, info).neighbour[None]
+
+
+def generate_condition(
+    args: WorldSetArgs,
+    pipeline: AvLdmPipeline,
+    name: str,
+    ambient: Ambient,
+    *,
+    guidance_scale: float | None = None,
+    progress: Progress = no_report,
+) -> Path:
+    """Generate every reference clip under one ambient condition and return the folder; finished clips are kept."""
+    folder = args.folder / "generated" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    rate = pipeline.config.sample_rate
+    for number, (info, features) in enumerate(clip_features(args, pipeline)):
+        path = folder / f"{info.clip_id}.wav"
+        if path.is_file():
+            continue
+        waveform = pipeline.generate(
+            features,
+            num_samples=round(info.seconds * rate),
+            ambient=ambient(info, features),
+            seed=number,
+            guidance_scale=guidance_scale,
+        )
+        write_waveform(path, waveform, rate)
+        progress(name, (number + 1) / args.num_clips)
+    return folder
+
+
+@torch.inference_mode()
+def retrieve_condition(args: WorldSetArgs, pipeline: AvLdmPipeline, *, num_videos: int = 200) -> Path:
+    """Write the retrieval baseline: the sound of the training clip nearest by audio-visual similarity."""
+    folder = args.folder / "generated" / "retrieval"
+    folder.mkdir(parents=True, exist_ok=True)
+    sounds, embeddings = [], []
+    for video in islice(open_world(args.data, "train"), num_videos):
+        for span in spans_of(video, pipeline.config):
+            mix = (video.action[span] + video.off_screen[span].astype(np.float32) + video.ambient[0, span]) / PCM_SCALE
+            sounds.append(mix.astype(np.float32))
+            latents = pipeline.codec.encode(torch.from_numpy(sounds[-1])[None])
+            embeddings.append(pipeline.similarity.embed_audio(latents)[0])
+    stacked = torch.stack(embeddings)
+    for info, features in clip_features(args, pipeline):
+        picture = pipeline.similarity.embed_video(features.values[None])[0]
+        nearest = sounds[int((stacked @ picture).argmax())]
+        write_waveform(folder / f"{info.clip_id}.wav", nearest[None], pipeline.config.sample_rate)
+    return folder
+
+
+def spans_of(video: CachedVideo, config: AvLdmConfig) -> list[slice]:
+    """Return the sample spans of the windows that lie side by side in a long video."""
+    window = config.window_samples
+    return [slice(start, start + window) for start in range(0, video.action.shape[0] - window + 1, window)]
+
+
+def read_dial(args: WorldSetArgs, pipeline: AvLdmPipeline, *, num_clips: int = 32) -> Dial:
+    """Return the output's ambience at ten levels of one condition: the scene's own ambience, without actions."""
+    reference = args.folder / "reference"
+    rate = pipeline.config.sample_rate
+    table = []
+    for number, (info, features) in enumerate(islice(clip_features(args, pipeline), num_clips)):
+        audio = read_clip(reference, info)
+        truth = clip_truth(info, audio)
+        if not truth.gaps.any() or not audio.ambient.any():
+            continue
+        levels = []
+        for level_db in DIAL_LEVELS_DB:
+            waveform = pipeline.generate(
+                features, num_samples=len(audio.mix), ambient=at_level(audio.ambient, level_db)[None], seed=number
+            )
+            measured = measure_clip(waveform[0], rate, truth, classifier=None, onsets=OnsetConfig())
+            levels.append(measured.gap_level_db)
+        table.append(levels)
+    heard = np.array(table)
+    medians = np.median(heard, axis=0)
+    return Dial(
+        points=tuple(
+            DialPoint(level_db=level, gap_level_db=float(median))
+            for level, median in zip(DIAL_LEVELS_DB, medians, strict=True)
+        ),
+        spearman=spearman(np.tile(DIAL_LEVELS_DB, len(heard)), heard.ravel()),
+        share_rising=float((np.diff(heard, axis=1) > 0).mean()),
+    )
+
+
+def at_level(waveform: NDArray[np.float32], level_db: float) -> NDArray[np.float32]:
+    """Return `waveform` scaled to an RMS of `level_db` dBFS."""
+    rms = float(np.sqrt(np.mean(np.square(waveform)))) or 1e-9
+    return np.asarray(waveform * (10 ** (level_db / 20) / rms), dtype=np.float32)
+
+
+def with_denoiser(pipeline: AvLdmPipeline, weights: Path, *, uses_ambient: bool) -> AvLdmPipeline:
+    """Return the same pipeline around another denoiser, such as the ablation without a neighbour."""
+    config = replace(pipeline.config, denoiser=replace(pipeline.config.denoiser, uses_ambient=uses_ambient))
+    denoiser = Denoiser(config.denoiser)
+    load_weights(denoiser, weights)
+    return AvLdmPipeline(
+        config,
+        codec=pipeline.codec,
+        vocoder=pipeline.vocoder,
+        video=pipeline.video,
+        denoiser=denoiser,
+        similarity=pipeline.similarity,
+        library=pipeline.library,
+    )
