@@ -21,7 +21,9 @@ class Args:
     video: Annotated[Path | None, typer.Argument(help="The video; with --replay it may be left out.")] = None
     output: Annotated[
         Path | None,
-        Option("-o", "--output", help="mp4, mov, mkv or webm; or wav or flac for sound alone. Default: NAME.foley.EXT."),
+        Option(
+            "-o", "--output", help="mp4, mov, mkv or webm; or wav or flac for sound alone. Default: NAME.foley.EXT."
+        ),
     ] = None
     model: Annotated[str, Option(help="A shipped model (foley models list) or a model folder.")] = "tiny-avldm"
     ambient: Annotated[
@@ -36,7 +38,9 @@ class Args:
     ] = None
     original: Annotated[
         Literal["replace", "keep", "duck"],
-        Option(help="The video's own sound: leave it out, mix it in, or mix it in above the new sound."),
+        Option(
+            help="The video's own sound: leave it out, mix it in, or mix it in but lower it where the new sound acts."
+        ),
     ] = "replace"
     seed: Annotated[int, Option(help="Another number gives another take; -1 draws one and prints it.")] = 0
     num_takes: Annotated[int, Option(metavar="N", min=1, help="Write N takes with successive seeds.")] = 1
@@ -95,7 +99,7 @@ def run(args: Args) -> None:
         num_takes=args.num_takes,
         writes_stems=args.stems,
         writes_plot=args.plot,
-        audio_codec=args.audio_codec,
+        audio_codec=None if args.audio_codec == "auto" else args.audio_codec,
         replay=args.replay,
         limits=MediaLimits(max_pixels=args.max_pixels, max_seconds=args.max_seconds),
         device=args.device,

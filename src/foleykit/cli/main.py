@@ -12,7 +12,7 @@ from typing import NoReturn, TextIO
 import typer
 
 from foleykit import __version__
-from foleykit.cli import demo, doctor, generate, models
+from foleykit.cli import demo, doctor, evaluate, generate, models, train, world
 from foleykit.cli.command import as_command
 from foleykit.cli.show import print_error
 from foleykit.core.errors import FoleyError, UsageError
@@ -26,6 +26,7 @@ def build_app() -> typer.Typer:
     app = _group("Give a video the sound it should have.")
     app.command("generate")(as_command(generate.Args, generate.run))
     app.command("demo")(as_command(demo.Args, demo.run))
+    app.command("train")(as_command(train.Args, train.run))
     app.command("doctor")(as_command(doctor.Args, doctor.run))
 
     models_app = _group("The models that can be used here.")
@@ -33,8 +34,19 @@ def build_app() -> typer.Typer:
     models_app.command("info")(as_command(models.InfoArgs, models.run_info))
     app.add_typer(models_app, name="models")
 
+    evaluate_app = _group("Score generated sound, beside ground truth and chance.")
+    evaluate_app.command("world")(as_command(evaluate.WorldArgs, evaluate.run_world))
+    evaluate_app.command("real")(as_command(evaluate.RealArgs, evaluate.run_real))
+    app.add_typer(evaluate_app, name="evaluate")
+
+    world_app = _group("The simulated world that the models are trained on.")
+    world_app.command("build")(as_command(world.BuildArgs, world.run_build))
+    app.add_typer(world_app, name="world")
+
     @app.callback(invoke_without_command=True)
-    def root(context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    def root(
+        context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version.")
+    ) -> None:
         if version:
             print(f"foleykit {__version__}")
             raise typer.Exit
@@ -47,7 +59,11 @@ def build_app() -> typer.Typer:
 
 def _group(help_text: str) -> typer.Typer:
     return typer.Typer(
-        help=help_text, no_args_is_help=False, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+        help=help_text,
+        no_args_is_help=False,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
     )
 
 

@@ -26,7 +26,10 @@ def print_error(message: str, *, exit_code: int, as_json: bool) -> None:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Report]:
-    """Yield a `Report` that draws a bar on a terminal and writes one line per stage in a pipe; `quiet` shows nothing."""
+    """Yield a `Report` that draws bars on a terminal and writes plain lines in a pipe; `quiet` shows nothing.
+
+    What follows a comma in a stage's name is shown with it and may change.
+    """
     if quiet:
         yield no_report
     elif sys.stderr.isatty():
@@ -41,24 +44,28 @@ def _terminal_progress() -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(stage: str, fraction: float) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=1.0)
-            bars.update(tasks[stage], completed=fraction)
+            name = stage.split(",")[0]
+            if name not in tasks:
+                tasks[name] = bars.add_task(stage, total=1.0)
+            bars.update(tasks[name], completed=fraction, description=stage)
 
         yield report
 
 
 def _plain_progress() -> Report:
-    seen: set[str] = set()
+    """Return a `Report` that writes a line when a stage begins, and at every tenth of one that has details to tell."""
+    tenths: dict[str, int] = {}
 
     def report(stage: str, fraction: float) -> None:
-        if stage not in seen:
-            seen.add(stage)
-            print(stage, file=sys.stderr, flush=True)
+        name, _, detail = stage.partition(",")
+        tenth = int(10 * fraction) if detail else 0
+        if tenth > tenths.get(name, -1):
+            tenths[name] = tenth
+            print(f"{stage} ({10 * tenth} %)" if detail else stage, file=sys.stderr, flush=True)
 
     return report

@@ -1,4 +1,4 @@
-"""The recordings from which a soundtrack takes its ambience: the user's own, and the quietest part of a video's sound."""
+"""The recordings from which a soundtrack takes its ambience: the user's, or the quietest part of a video's own."""
 
 from __future__ import annotations
 

@@ -91,7 +91,9 @@ def _required_package(name: str) -> Finding:
     except ModuleNotFoundError:
         return Finding(name=name, state="broken", detail="is not installed; run `pip install -e .` again")
     except (ImportError, OSError, RuntimeError) as error:
-        return Finding(name=name, state="broken", detail=f"{version} is installed but cannot be imported: {_line(error)}")
+        return Finding(
+            name=name, state="broken", detail=f"{version} is installed but cannot be imported: {_line(error)}"
+        )
     return Finding(name=name, state="ok", detail=version or "installed")
 
 
@@ -123,13 +125,17 @@ def _harmful_package(name: str) -> Finding | None:
 def _devices() -> list[Finding]:
     import torch
 
-    found = [Finding(name="cpu", state="ok", detail=f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads")]
+    found = [
+        Finding(name="cpu", state="ok", detail=f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads")
+    ]
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             detail = f"{torch.cuda.get_device_name(index)}, CUDA {torch.version.cuda}"
             found.append(Finding(name=f"cuda:{index}", state="ok", detail=detail))
     else:
-        build = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a build without CUDA"
+        build = (
+            f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a build without CUDA"
+        )
         found.append(Finding(name="cuda", state="absent", detail=f"no usable GPU; {build}"))
     if torch.backends.mps.is_available():
         found.append(Finding(name="mps", state="ok", detail="Apple GPU"))

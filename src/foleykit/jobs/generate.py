@@ -12,7 +12,7 @@ import foleykit
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.jobs.ambience import BUILT_IN
-from foleykit.jobs.load import Dtype, describe_model, load
+from foleykit.jobs.load import describe_model, load
 from foleykit.jobs.outputs import StagedFiles, all_or_none, check_outputs
 from foleykit.jobs.pipeline import FoleyPipeline
 from foleykit.jobs.sidecar import (
@@ -26,12 +26,12 @@ from foleykit.jobs.sidecar import (
     read_sidecar,
     relative_to,
 )
-from foleykit.jobs.soundtrack import SOUND_SUFFIXES, AudioCodec, Settings, Soundtrack, StemName
+from foleykit.jobs.soundtrack import SOUND_SUFFIXES, Dtype, Settings, Soundtrack, StemName
 from foleykit.jobs.stages import StageClock
 from foleykit.video.info import MediaLimits, VideoInfo
+from foleykit.video.output import FORMATS, AudioCodec, audio_codec_for, suffix_for
 from foleykit.video.probe import probe
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
 DRAW_SEED = -1
 
 
@@ -52,7 +52,8 @@ class GenerateRequest:
     """Results with successive seeds; more than one are named `.take1`, `.take2`..."""
     writes_stems: bool = False
     writes_plot: bool = False
-    audio_codec: AudioCodec = "auto"
+    audio_codec: AudioCodec | None = None
+    """None is the container's usual one."""
     replay: Path | None = None
     """A sidecar whose generation is repeated: model, settings, device and precision come from it."""
     limits: MediaLimits = field(default_factory=MediaLimits)
@@ -65,8 +66,8 @@ class GenerateRequest:
             raise UsageError("name a video (or a sidecar with --replay)")
         if not 1 <= self.num_takes <= 1000:
             raise UsageError(f"num_takes lies between 1 and 1000, not {self.num_takes}")
-        if self.output is not None and self.output.suffix.lower() not in (*VIDEO_SUFFIXES, *SOUND_SUFFIXES):
-            known = ", ".join((*VIDEO_SUFFIXES, *SOUND_SUFFIXES))
+        if self.output is not None and self.output.suffix.lower() not in (*FORMATS, *SOUND_SUFFIXES):
+            known = ", ".join((*FORMATS, *SOUND_SUFFIXES))
             raise UsageError(f"{self.output}: an output ends in one of {known}")
         if self.replay is not None and (self.settings != Settings() or self.num_takes != 1 or self.draws_seed):
             raise UsageError("a replay takes its settings from the sidecar; leave out seeds, takes and sound options")
@@ -139,8 +140,12 @@ def generate(
     clock("read", 0)
     info = probe(request.video, request.limits)
     output = request.output or default_output(request.video, info)
+    if output.suffix.lower() in FORMATS:
+        audio_codec_for(output, request.audio_codec)
     takes = [take_files(output, request, take) for take in range(request.num_takes)]
-    check_outputs([path for take in takes for path in take.paths], inputs=inputs_of(request), overwrite=request.overwrite)
+    check_outputs(
+        [path for take in takes for path in take.paths], inputs=inputs_of(request), overwrite=request.overwrite
+    )
     clock("load", 0)
     if pipeline is None:
         pipeline = load(request.model, device=request.device, dtype=request.dtype)
@@ -263,12 +268,7 @@ def replayed(request: GenerateRequest) -> GenerateRequest:
 
 def default_output(video: Path, info: VideoInfo) -> Path:
     """Return `NAME.foley.EXT` beside the video, in the video's own container where that can be written."""
-    suffix = video.suffix.lower()
-    if suffix not in VIDEO_SUFFIXES:
-        from foleykit.video.mux import fits_mp4
-
-        suffix = ".mp4" if fits_mp4(info) else ".mkv"
-    return video.with_name(f"{video.stem}.foley{suffix}")
+    return video.with_name(f"{video.stem}.foley{suffix_for(info)}")
 
 
 def take_files(output: Path, request: GenerateRequest, take: int) -> TakeFiles:

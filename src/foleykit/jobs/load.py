@@ -7,16 +7,15 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import foleykit
 from foleykit.core.config import load_config
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.jobs.pipeline import FoleyPipeline
+from foleykit.jobs.soundtrack import Dtype
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.pipeline import AvLdmPipeline
-
-Dtype = Literal["float32", "bfloat16", "float16"]
 
 WEIGHTS = Path(foleykit.__file__).parent / "weights"
 CARD_NAME = "MODEL_CARD.md"
@@ -103,11 +102,11 @@ def load(
     """
     if not local_files_only:
         raise UsageError("models cannot be downloaded by this version; name a shipped model or a local folder")
-    if dtype not in ("float32", "bfloat16", "float16"):
+    if dtype not in get_args(Dtype):
         raise UsageError(f'unknown dtype "{dtype}"; choose float32, bfloat16 or float16')
     description = describe_model(name)
     device = choose_device(device)
-    model = AvLdmPipeline.load(description.folder, device=device, dtype=dtype)
+    model = AvLdmPipeline.load(description.folder, device=device)
     return FoleyPipeline(model, description, device=device, dtype=dtype)
 
 

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foleykit.audio.resample import fit_length
+from foleykit.audio.loudness import normalise
+from foleykit.audio.mix import duck_gain
 from foleykit.core.errors import MediaError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
-from foleykit.jobs.levels import level_gain_db
-from foleykit.jobs.original import duck_weight, read_original
-from foleykit.jobs.soundtrack import OUTPUT_RATE, OriginalMode, Settings, Soundtrack
+from foleykit.jobs.original import read_original
+from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
 from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, VideoFeatures
-from foleykit.video.info import MediaLimits, VideoInfo
+from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
 from foleykit.video.probe import probe
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Scene:
 class FoleyPipeline:
     """A loaded model that takes video files; `foleykit.load` returns one."""
 
-    def __init__(self, model: AvLdmPipeline, description: ModelDescription, *, device: str, dtype: str) -> None:
+    def __init__(self, model: AvLdmPipeline, description: ModelDescription, *, device: str, dtype: Dtype) -> None:
         self.model = model
         self.description = description
         self.device = device
@@ -66,7 +66,7 @@ class FoleyPipeline:
         end: float | None = None,
         loudness: float | None = None,
         stems: bool = False,
-        limits: MediaLimits = MediaLimits(),
+        limits: MediaLimits = DEFAULT_LIMITS,
         report: Report = no_report,
     ) -> Soundtrack:
         """Return a soundtrack for a video file, exactly as long as its pictures.
@@ -95,7 +95,7 @@ class FoleyPipeline:
         *,
         num_takes: int = 1,
         with_stems: bool = False,
-        limits: MediaLimits = MediaLimits(),
+        limits: MediaLimits = DEFAULT_LIMITS,
         report: Report = no_report,
     ) -> Iterator[Soundtrack]:
         """Yield soundtracks with seeds `settings.seed`, +1, +2...; the video is looked at once."""
@@ -151,8 +151,7 @@ class FoleyPipeline:
         num_samples = max(1, round(scene.info.duration * OUTPUT_RATE))
         generated = self._generate(scene, settings, clip, "generate", report)
         action = self._generate(scene, settings, self.model.quiet(), "action", report) if with_stems else None
-        original, generated_weight, original_weight = weigh(scene, settings, num_samples)
-        soundtrack = Soundtrack(
+        alone = Soundtrack(
             video=scene.info.path,
             num_samples=num_samples,
             generated=place(generated, scene, rate),
@@ -160,14 +159,12 @@ class FoleyPipeline:
             model_rate=rate,
             settings=settings,
             ambience=clip.name,
-            original=original,
-            generated_weight=generated_weight,
-            original_weight=original_weight,
         )
         report("level", 0)
-        soundtrack = soundtrack.with_gain(level_gain_db(soundtrack.blocks(), OUTPUT_RATE, settings.loudness_lufs))
+        soundtrack = with_original(alone, scene, settings)
+        gain_db = normalise(soundtrack.blocks(), OUTPUT_RATE, target_lufs=settings.loudness_lufs)
         report("level", 1)
-        return soundtrack
+        return soundtrack.with_gain(gain_db)
 
     def _generate(
         self, scene: Scene, settings: Settings, clip: AmbientClip, stage: str, report: Report
@@ -224,7 +221,9 @@ def span(info: VideoInfo, settings: Settings) -> tuple[Fraction, Fraction]:
     start = Fraction(settings.start or 0)
     end = info.duration if settings.end is None else min(Fraction(settings.end), info.duration)
     if start >= info.duration:
-        raise UsageError(f"start {float(start):g} s is not inside {info.path.name}, which lasts {float(info.duration):g} s")
+        raise UsageError(
+            f"start {float(start):g} s is not inside {info.path.name}, which lasts {float(info.duration):g} s"
+        )
     return start, end
 
 
@@ -240,32 +239,30 @@ def place(generated: NDArray[np.float32], scene: Scene, sample_rate: int) -> NDA
     return whole
 
 
-def weigh(
-    scene: Scene, settings: Settings, num_samples: int
-) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None, NDArray[np.float32] | None]:
-    """Return (original, weight of the generated sound, weight of the original): (C, S), (S,), (S,), None where unused.
+def with_original(alone: Soundtrack, scene: Scene, settings: Settings) -> Soundtrack:
+    """Return `alone` together with the video's own sound, as `settings` and the span ask for.
 
     Outside the span only the original is heard, whatever becomes of it inside.
     """
     is_partial = scene.start > 0 or scene.end < scene.info.duration
-    inside = span_weight(scene, num_samples) if is_partial else None
-    original = None
-    if is_partial or settings.original != "replace":
-        original = read_original(scene.info, OUTPUT_RATE)
+    inside = span_weight(scene, alone.num_samples) if is_partial else None
+    alone = replace(alone, generated_weight=inside)
+    if settings.original == "replace" and not is_partial:
+        return alone
+    original = read_original(scene.info, OUTPUT_RATE)
     if original is None:
-        return None, inside, None
-    original = fit_length(original, num_samples)
+        return alone
     match settings.original:
         case "replace":
             assert inside is not None
-            return original, inside, 1 - inside
+            weight: NDArray[np.float32] | None = 1 - inside
         case "keep":
-            return original, inside, None
+            weight = None
         case "duck":
-            ducked = duck_weight(original, OUTPUT_RATE)
-            return original, ducked if inside is None else ducked * inside, None
+            weight = duck_gain(alone.waveform, OUTPUT_RATE)
         case _:
             assert_never(settings.original)
+    return replace(alone, original=original, original_weight=weight)
 
 
 def span_weight(scene: Scene, num_samples: int) -> NDArray[np.float32]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from foleykit.core.config import from_dict
 from foleykit.core.errors import ConfigError, MediaError, UsageError
-from foleykit.jobs.soundtrack import AudioCodec, Settings
+from foleykit.jobs.soundtrack import Dtype, Settings
+from foleykit.video.output import AudioCodec
 
 FORMAT = "foleykit-sidecar-1"
 
@@ -42,7 +43,7 @@ class ModelRecord:
     licence: str
     """Of the weights."""
     device: str
-    dtype: str
+    dtype: Dtype
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class Sidecar:
     model: ModelRecord
     settings: Settings
     ambience: AmbienceRecord
-    audio_codec: AudioCodec = "auto"
+    audio_codec: AudioCodec | None = None
     watermark: str | None = None
     """None: the sound carries no watermark."""
     timings: dict[str, float] = field(default_factory=dict)

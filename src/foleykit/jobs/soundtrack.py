@@ -13,16 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foleykit.audio.files import write_waveform
+from foleykit.audio.mix import to_channels
 from foleykit.audio.resample import StreamResampler, fit_length
 from foleykit.core.errors import InputError, UsageError
 from foleykit.jobs.outputs import all_or_none, check_outputs
+from foleykit.video.output import AudioCodec
 
 OUTPUT_RATE = 48_000
 BLOCK_SECONDS = 10
 SOUND_SUFFIXES = (".wav", ".flac")
 
-AudioCodec = Literal["auto", "aac", "opus", "flac", "pcm"]
 OriginalMode = Literal["replace", "keep", "duck"]
+Dtype = Literal["float32", "bfloat16", "float16"]
 StemName = Literal["action", "ambience", "original"]
 
 
@@ -86,7 +88,7 @@ class Soundtrack:
     ambience: str
     """Name of the ambient clip that was asked for."""
     action: NDArray[np.float32] | None = None
-    """(1, S) at `model_rate`: the same seed generated with the quiet ambient clip; None where stems were not asked for."""
+    """(1, S) at `model_rate`: the same seed generated with the quiet ambient clip; None without stems."""
     original: NDArray[np.float32] | None = None
     """(C, S) at `sample_rate`: the video's own track, where it is heard."""
     generated_weight: NDArray[np.float32] | None = None
@@ -142,8 +144,7 @@ class Soundtrack:
             span = slice(position, position + block.shape[-1])
             if self.generated_weight is not None:
                 block = block * self.generated_weight[span]
-            if self.num_channels > 1:
-                block = np.repeat(block, self.num_channels, axis=0)
+            block = to_channels(block, self.num_channels)
             if hears_original:
                 assert self.original is not None
                 heard = self.original[:, span]
@@ -162,7 +163,7 @@ class Soundtrack:
         """Return the same sound with another total gain."""
         return replace(self, gain_db=gain_db)
 
-    def save(self, path: Path | str, *, overwrite: bool = False, audio_codec: AudioCodec = "auto") -> Path:
+    def save(self, path: Path | str, *, overwrite: bool = False, audio_codec: AudioCodec | None = None) -> Path:
         """Write the video with this sound (.mp4, .mov, .mkv, .webm) or the sound alone (.wav, .flac); return the path.
 
         Pictures are copied packet for packet. The file appears only when it is complete. Raises UsageError when it
@@ -174,7 +175,7 @@ class Soundtrack:
             self.write(files.add(path), audio_codec=audio_codec)
         return path
 
-    def write(self, path: Path, *, audio_codec: AudioCodec = "auto") -> None:
+    def write(self, path: Path, *, audio_codec: AudioCodec | None = None) -> None:
         """Write to `path` as `save` does, without its checks."""
         if path.suffix.lower() in SOUND_SUFFIXES:
             write_waveform(path, self.waveform, self.sample_rate)

@@ -1,0 +1,94 @@
+"""`foley train`: train a model on the simulated world, stage by stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from foleykit.cli.show import print_json, progress
+
+Option = typer.Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    preset: Annotated[Literal["tiny-avldm", "debug"], typer.Argument(help="Which model.")] = "tiny-avldm"
+    stage: Annotated[
+        Literal["codec", "video", "vocoder", "generator", "similarity", "all"],
+        Option(help="A stage builds on those before it; all runs them in turn."),
+    ] = "all"
+    data: Annotated[Path, Option(metavar="DIR", help="Cache of rendered long videos; missing ones are rendered.")] = (
+        Path("cache/world")
+    )
+    num_videos: Annotated[int, Option(metavar="N", min=1, help="Long videos to train on.")] = 1000
+    recordings: Annotated[
+        Path | None,
+        Option(metavar="DIR", help="Folder with actions/ and ambient/ recordings to voice part of the events."),
+    ] = None
+    workers: Annotated[int, Option(metavar="N", min=1, help="Processes that render missing videos.")] = 2
+    output: Annotated[Path, Option("-o", "--output", metavar="DIR", help="Run folder: checkpoints, logs, weights.")] = (
+        Path("runs/tiny-avldm")
+    )
+    num_steps: Annotated[int | None, Option(metavar="N", min=1, help="Training steps; default: the stage's.")] = None
+    batch_size: Annotated[int | None, Option(metavar="N", min=1, help="Clips per step; default: the stage's.")] = None
+    learning_rate: Annotated[float | None, Option(metavar="X", help="Peak learning rate; default: the stage's.")] = None
+    seed: Annotated[int, Option(help="Draws weights, batches and noise.")] = 0
+    device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
+    resume: Annotated[
+        bool, Option("--resume/--no-resume", help="Go on from the last checkpoint where there is one.")
+    ] = True
+    ambient: Annotated[
+        bool, Option("--ambient/--no-ambient", help="Condition the generator on a neighbouring clip's sound.")
+    ] = True
+    checkpoint_every: Annotated[int, Option(metavar="N", min=1, help="Steps between checkpoints and validations.")] = (
+        200
+    )
+    bundle: Annotated[
+        Path | None, Option(metavar="DIR", help="At the end write a model folder that foley generate --model takes.")
+    ] = None
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
+    quiet: Annotated[bool, Option("-q", "--quiet", help="Print errors and warnings only.")] = False
+
+
+def run(args: Args) -> None:
+    """Train a model on the simulated world; a killed run goes on where it was when started again."""
+    from foleykit.jobs.load import choose_device
+    from foleykit.recipes.avldm_world import DEFAULTS, STAGES, TrainArgs, bundle, train
+    from foleykit.recipes.world_data import WorldDataArgs
+
+    device = choose_device(args.device)
+    data = WorldDataArgs(cache=args.data, num_videos=args.num_videos, recordings=args.recordings, workers=args.workers)
+    folders = []
+    with progress(quiet=args.quiet) as report:
+        for stage in STAGES if args.stage == "all" else (args.stage,):
+            recipe = TrainArgs(
+                preset=args.preset,
+                stage=stage,
+                data=data,
+                output=args.output,
+                num_steps=args.num_steps,
+                batch_size=args.batch_size,
+                learning_rate=args.learning_rate,
+                seed=args.seed,
+                device=device,
+                resume=args.resume,
+                uses_ambient=args.ambient,
+                checkpoint_every=args.checkpoint_every,
+            )
+            total = args.num_steps or DEFAULTS[stage].num_steps
+
+            def on_step(step: int, loss: float, *, stage: str = stage, total: int = total) -> None:
+                report(f"{stage}, loss {loss:.3f}", step / total)
+
+            folders.append(train(recipe, on_step=on_step))
+    if args.bundle is not None:
+        bundle(recipe, args.bundle)
+        folders.append(args.bundle)
+    if args.json:
+        print_json({"folders": [str(folder) for folder in folders]})
+    elif not args.quiet:
+        for folder in folders:
+            print(folder)
