@@ -53,6 +53,13 @@ class Orientation:
     def is_mirrored(self) -> bool:
         return self.flip_x ^ self.flip_y ^ self.transpose
 
+    @property
+    def matrix(self) -> tuple[int, ...]:
+        """The display matrix (9,) of this orientation, in the fixed point of MP4 tracks."""
+        x, y = (-1 if self.flip_x else 1) << 16, (-1 if self.flip_y else 1) << 16
+        a, b, c, d = (0, y, x, 0) if self.transpose else (x, 0, 0, y)
+        return (a, b, 0, c, d, 0, 0, 0, 1 << 30)
+
     def apply(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the upright view of a coded `picture` (H, W, 3)."""
         if self.transpose:
@@ -101,6 +108,8 @@ class VideoInfo:
     is_vfr: bool
     """The gaps between pictures differ by more than rounding."""
     is_interlaced: bool
+    has_all_times: bool
+    """Every packet says when its picture is shown, so that packets can be copied into other containers."""
     has_hidden_start: bool
     """Pictures before the first displayed one are needed to decode it (an edit list hides them)."""
     has_hidden_end: bool

@@ -186,6 +186,8 @@ class VideoReader:
                 damage.num_errors += 1
                 continue
             for frame in frames:
+                if frame.pts is None:
+                    frame.pts = frame.dts
                 if frame.is_corrupt or frame.pts is None:
                     damage.num_errors += 1
                     continue

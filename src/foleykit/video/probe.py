@@ -127,6 +127,7 @@ class _PacketTimes:
     shown: list[int] = field(default_factory=list)
     last_duration: int = 0
     """Ticks of the picture that is shown last."""
+    all_known: bool = True
     hidden_before: bool = False
     hidden_after: bool = False
     first_frame: VideoFrame | None = None
@@ -134,6 +135,7 @@ class _PacketTimes:
     def add(self, packet: Packet[VideoStream]) -> None:
         """Note one packet."""
         pts = packet.pts if packet.pts is not None else packet.dts
+        self.all_known &= packet.pts is not None
         if pts is None:
             return
         if packet.is_discard:
@@ -228,7 +230,7 @@ def probe(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> VideoInfo:
         prepare_decoder(stream, limits, num_threads=1)
         times = _read_packets(container, stream, path, limits)
         if not times.shown:
-            raise MediaError(f"{path} holds no pictures")
+            raise MediaError(f"{path} holds no pictures with time stamps")
         frame = times.first_frame
         if frame is None:
             raise MediaError(f"{path}: not one of {len(times.shown)} pictures can be decoded")
@@ -261,6 +263,7 @@ def probe(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> VideoInfo:
             num_frames=len(times.shown),
             is_vfr=_is_vfr(times.shown),
             is_interlaced=frame.interlaced_frame,
+            has_all_times=times.all_known,
             has_hidden_start=times.hidden_before,
             has_hidden_end=times.hidden_after or is_cut_short,
             audio=audio,
