@@ -26,7 +26,7 @@ class LogMelConfig:
     max_hz: float = 8_000.0
     floor: float = 1e-5
     """Smallest magnitude before the logarithm."""
-    mean: float = -6.0
+    mean: float = -7.5
     """Subtracted from the natural logarithm."""
     deviation: float = 2.5
     """Divides it, so that values are of unit order."""
