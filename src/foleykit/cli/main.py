@@ -40,7 +40,8 @@ def build_app() -> typer.Typer:
     app.add_typer(evaluate_app, name="evaluate")
 
     world_app = _group("The simulated world that the models are trained on.")
-    world_app.command("build")(as_command(world.BuildArgs, world.run_build))
+    world_app.command("preview")(as_command(world.PreviewArgs, world.run_preview))
+    world_app.command("build")(as_command(world.CacheArgs, world.run_cache))
     app.add_typer(world_app, name="world")
 
     @app.callback(invoke_without_command=True)

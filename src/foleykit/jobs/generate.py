@@ -158,7 +158,7 @@ def generate(
             info, settings, num_takes=request.num_takes, with_stems=request.writes_stems, report=clock
         )
         for take, soundtrack in zip(takes, soundtracks, strict=True):
-            written.append(write_take(take, soundtrack, files, request, pipeline, info, clock))
+            written.append(write_take(take, soundtrack, files, request, pipeline, clock))
             ambience, num_samples, sample_rate = soundtrack.ambience, soundtrack.num_samples, soundtrack.sample_rate
             del soundtrack
     return GenerateResult(
@@ -178,12 +178,11 @@ def write_take(
     files: StagedFiles,
     request: GenerateRequest,
     pipeline: FoleyPipeline,
-    info: VideoInfo,
     clock: StageClock,
 ) -> TakeFiles:
     """Write the files of one take under temporary names and return what they will be called."""
     clock("write", 0)
-    soundtrack.write(files.add(take.output), audio_codec=request.audio_codec)
+    is_picture_copied = soundtrack.write(files.add(take.output), audio_codec=request.audio_codec)
     stems = {stem_path(take.output, name): name for name in soundtrack.stem_names}
     for path, name in stems.items():
         soundtrack.write_stem(files.add(path), name)
@@ -191,9 +190,9 @@ def write_take(
         from foleykit.jobs.plot import plot
 
         clock("plot", 0)
-        plot(soundtrack, info, files.add(take.plot))
+        plot(soundtrack, files.add(take.plot))
     clock("write", 1)
-    sidecar = describe_take(take, soundtrack, request, pipeline, info, clock.timings())
+    sidecar = describe_take(take, soundtrack, request, pipeline, clock.timings(), is_picture_copied=is_picture_copied)
     sidecar.save(files.add(take.sidecar))
     return replace(take, seed=soundtrack.settings.seed, stems=tuple(stems))
 
@@ -203,11 +202,13 @@ def describe_take(
     soundtrack: Soundtrack,
     request: GenerateRequest,
     pipeline: FoleyPipeline,
-    info: VideoInfo,
     timings: dict[str, float],
+    *,
+    is_picture_copied: bool,
 ) -> Sidecar:
     """Return the sidecar of one take."""
     folder = take.sidecar.parent
+    info = soundtrack.video
     settings = soundtrack.settings
     recording_hash = ""
     if settings.ambient not in BUILT_IN:
@@ -225,6 +226,7 @@ def describe_take(
             num_channels=soundtrack.num_channels,
             gain_db=soundtrack.gain_db,
             samples_sha256=soundtrack.samples_sha256(),
+            is_picture_copied=is_picture_copied,
         ),
         model=ModelRecord(
             name=request.model,

@@ -22,6 +22,7 @@ from foleykit.jobs.original import read_original
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
 from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, VideoFeatures
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
+from foleykit.video.io import VideoReader
 from foleykit.video.probe import probe
 
 if TYPE_CHECKING:
@@ -123,8 +124,6 @@ class FoleyPipeline:
 
     def look(self, info: VideoInfo, settings: Settings, *, report: Report = no_report) -> Scene:
         """Decode the span's pictures at the model's rate and size and encode them, in flat memory."""
-        from foleykit.video.io import VideoReader
-
         start, end = span(info, settings)
         config = self.model.config
         reader = VideoReader(info, fps=config.video_fps, size=config.frame_size, start=start, end=end)
@@ -152,7 +151,7 @@ class FoleyPipeline:
         generated = self._generate(scene, settings, clip, "generate", report)
         action = self._generate(scene, settings, self.model.quiet(), "action", report) if with_stems else None
         alone = Soundtrack(
-            video=scene.info.path,
+            video=scene.info,
             num_samples=num_samples,
             generated=place(generated, scene, rate),
             action=None if action is None else place(action, scene, rate),

@@ -32,6 +32,8 @@ class OutputRecord:
     num_samples: int
     num_channels: int
     gain_db: float
+    is_picture_copied: bool
+    """True where the picture packets are those of the input; False for sound alone and where they did not fit."""
     samples_sha256: str
     """Of the float32 samples before they were encoded; equal on the same machine with the same versions."""
 

@@ -17,6 +17,8 @@ from foleykit.audio.mix import to_channels
 from foleykit.audio.resample import StreamResampler, fit_length
 from foleykit.core.errors import InputError, UsageError
 from foleykit.jobs.outputs import all_or_none, check_outputs
+from foleykit.video.info import VideoInfo
+from foleykit.video.mux import mux
 from foleykit.video.output import AudioCodec
 
 OUTPUT_RATE = 48_000
@@ -77,7 +79,7 @@ class Soundtrack:
     written, so that a long soundtrack needs little memory.
     """
 
-    video: Path
+    video: VideoInfo
     """Where the pictures are."""
     num_samples: int
     """Length at `sample_rate`."""
@@ -170,19 +172,17 @@ class Soundtrack:
         exists and `overwrite` is off, and for another suffix.
         """
         path = Path(path)
-        check_outputs([path], inputs=[self.video], overwrite=overwrite)
+        check_outputs([path], inputs=[self.video.path], overwrite=overwrite)
         with all_or_none() as files:
             self.write(files.add(path), audio_codec=audio_codec)
         return path
 
-    def write(self, path: Path, *, audio_codec: AudioCodec | None = None) -> None:
-        """Write to `path` as `save` does, without its checks."""
+    def write(self, path: Path, *, audio_codec: AudioCodec | None = None) -> bool:
+        """Write to `path` as `save` does, without its checks; return whether picture packets were copied untouched."""
         if path.suffix.lower() in SOUND_SUFFIXES:
             write_waveform(path, self.waveform, self.sample_rate)
-            return
-        from foleykit.video.mux import mux
-
-        mux(self.video, self.blocks(), path, sample_rate=self.sample_rate, audio_codec=audio_codec)
+            return False
+        return mux(self.video, self.blocks(), self.sample_rate, path, audio_codec=audio_codec).is_picture_copied
 
     def write_stem(self, path: Path, stem: StemName) -> None:
         """Write one stem as 32-bit float WAV."""
