@@ -13,25 +13,27 @@ from foleykit.core.errors import ConfigError, InputError
 from foleykit.evaluation.spectrogram import mel_filter_bank, power_spectrogram
 
 ANALYSIS_RATE = 16_000
+MIN_STRENGTH = 0.04
+"""Weaker maxima of the flux are never onsets; a threshold below this changes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnsetConfig:
     """How the detector listens; everything is analysed at 16 kHz."""
 
-    threshold: float = 0.15
+    threshold: float = 0.3
     """Least strength of an onset: the mean rise over mel bands, in nepers above the local median."""
     min_gap_seconds: float = 0.05
     """Of two onsets closer than this only the stronger one is kept."""
-    num_mels: int = 32
+    num_mels: int = 48
     window_seconds: float = 0.024
     hop_seconds: float = 0.004
-    lag_seconds: float = 0.016
+    lag_seconds: float = 0.012
     """A rise is measured against the spectrum this much earlier."""
     background_seconds: float = 2.0
     """Length of the stretch whose low quantile is the background of each band."""
     background_quantile: float = 0.3
-    background_factor: float = 6.0
+    background_factor: float = 4.0
     """Power below this multiple of the background is treated as background."""
     floor_db: float = -75.0
     """Band power in dBFS below which nothing counts as sound."""
@@ -130,9 +132,9 @@ def _running_median(values: NDArray[np.float32], width: int) -> NDArray[np.float
 
 
 def _separate_peaks(values: NDArray[np.float32], min_gap: int) -> NDArray[np.int64]:
-    """Return frames of positive local maxima, strongest first, none closer than `min_gap` frames to a stronger one."""
+    """Return frames of local maxima, strongest first, none closer than `min_gap` frames to a stronger one."""
     padded = np.pad(values, 1, constant_values=-np.inf)
-    is_peak = (values > 0) & (values >= padded[:-2]) & (values > padded[2:])
+    is_peak = (values >= MIN_STRENGTH) & (values >= padded[:-2]) & (values > padded[2:])
     taken = np.zeros(len(values), dtype=bool)
     kept = []
     for frame in sorted(np.flatnonzero(is_peak), key=lambda frame: -values[frame]):

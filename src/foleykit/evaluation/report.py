@@ -61,18 +61,20 @@ class Report:
         return "\n".join(lines)
 
     def print(self) -> None:
-        """Print the table to the terminal."""
+        """Print the figures to the terminal, four columns at a time, intervals below the figures."""
         from rich.console import Console
         from rich.table import Table
 
         columns = self._columns()
-        table = Table(title=self.title)
-        table.add_column("sound", no_wrap=True)
-        for metric in columns:
-            table.add_column(_heading(metric), justify="right")
-        for row in self.rows:
-            table.add_row(row.name, *(_cell(row, metric) for metric in columns))
-        Console().print(table)
+        for first in range(0, len(columns), 4):
+            table = Table(title=None if first else self.title, title_justify="left")
+            table.add_column("sound", no_wrap=True)
+            for metric in columns[first : first + 4]:
+                table.add_column(_heading(metric), justify="right")
+            for row in self.rows:
+                cells = (_cell(row, metric).replace(" [", "\n[") for metric in columns[first : first + 4])
+                table.add_row(row.name, *cells)
+            Console(markup=False).print(table)
 
     def save(self, folder: Path) -> None:
         """Write report.json and report.md."""

@@ -37,7 +37,7 @@ def count_clips(
 ) -> list[OnsetCounts]:
     """Return the onset counts of every clip at one threshold."""
     return [
-        onset_counts(truth.onsets, clip.above(threshold), tolerance=tolerance, ignored=truth.ignored)
+        onset_counts(truth.onsets, clip.above(threshold), tolerance=tolerance, ignored_spans=truth.ignored_spans)
         for truth, clip in zip(truths, candidates, strict=True)
     ]
 

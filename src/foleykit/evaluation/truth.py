@@ -47,8 +47,9 @@ class ClipTruth:
 
     onsets: NDArray[np.float64]
     """(N,) on-screen events that can be heard beginning."""
-    ignored: NDArray[np.float64]
-    """Other on-screen events: too weak, masked, or merged into an onset. Sound there is neither right nor wrong."""
+    ignored_spans: NDArray[np.float64]
+    """(M, 2) where further onsets are neither right nor wrong: visible events that are too weak, masked or merged into
+    an onset, and visible scraping, rolling and pouring as long as it lasts, which is made of many small onsets."""
     impacts: tuple[Impact, ...]
     gaps: NDArray[np.bool_]
     """(S,) samples in which only the ambience sounds."""
@@ -62,22 +63,27 @@ def clip_truth(info: ClipInfo, audio: ClipAudio, config: AudibilityConfig = Audi
     )
     rises = [_rise_db(audio, event.time, config) for event in visible]
     onsets: list[float] = []
-    ignored: list[float] = []
     for event, rise in zip(visible, rises, strict=True):
-        merged = bool(onsets) and event.time - onsets[-1] < config.merge_seconds
-        (ignored if merged or rise < config.min_rise_db else onsets).append(event.time)
+        is_merged = bool(onsets) and event.time - onsets[-1] < config.merge_seconds
+        if rise >= config.min_rise_db and not is_merged:
+            onsets.append(event.time)
     impacts = tuple(
         Impact(time=event.time, material=event.material)
         for event, rise in zip(visible, rises, strict=True)
         if event.time in onsets and rise >= config.impact_rise_db and _is_clean_impact(event, info)
     )
-    spans = [(event.time, event.time + event.duration) for event in info.events]
     return ClipTruth(
-        onsets=np.array(onsets),
-        ignored=np.array(ignored),
+        onsets=np.array(onsets, np.float64),
+        ignored_spans=np.array(
+            [_span(event) for event in info.events if event.on_screen and (event.duration or event.time not in onsets)]
+        ).reshape(-1, 2),
         impacts=impacts,
-        gaps=gap_mask(audio.foreground, audio.sample_rate, spans),
+        gaps=gap_mask(audio.foreground, audio.sample_rate, [_span(event) for event in info.events]),
     )
+
+
+def _span(event: ClipEvent) -> tuple[float, float]:
+    return event.time, event.time + event.duration
 
 
 def _rise_db(audio: ClipAudio, time: float, config: AudibilityConfig) -> float:

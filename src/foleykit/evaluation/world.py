@@ -273,7 +273,6 @@ def _describe(reference: Path, known: _Reference, protocol: WorldProtocol) -> di
         "num_clips": len(known.infos),
         "num_videos": len({info.video_id for info in known.infos}),
         "num_onsets": int(sum(len(truth.onsets) for truth in known.truths)),
-        "num_ignored": int(sum(len(truth.ignored) for truth in known.truths)),
         "num_impacts": int(sum(len(truth.impacts) for truth in known.truths)),
         "manifest_sha256": hashlib.sha256((reference / MANIFEST).read_bytes()).hexdigest(),
         "settings": asdict(protocol),

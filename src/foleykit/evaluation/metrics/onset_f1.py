@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from foleykit.core.errors import InputError
 
+SLACK = 1e-9
+"""Seconds that keep an onset exactly at the tolerance inside it despite rounding."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OnsetCounts:
@@ -56,10 +59,9 @@ def match_onsets(reference: ArrayLike, generated: ArrayLike, *, tolerance: float
     pairs = []
     i = j = 0
     while i < len(first) and j < len(second):
-        # A nanosecond of slack keeps an onset exactly at the tolerance inside it despite rounding.
-        if second[j] < first[i] - tolerance - 1e-9:
+        if second[j] < first[i] - tolerance - SLACK:
             j += 1
-        elif second[j] > first[i] + tolerance + 1e-9:
+        elif second[j] > first[i] + tolerance + SLACK:
             i += 1
         else:
             pairs.append((i, j))
@@ -68,19 +70,21 @@ def match_onsets(reference: ArrayLike, generated: ArrayLike, *, tolerance: float
 
 
 def onset_counts(
-    reference: ArrayLike, generated: ArrayLike, *, tolerance: float = 0.06, ignored: ArrayLike = ()
+    reference: ArrayLike, generated: ArrayLike, *, tolerance: float = 0.06, ignored_spans: ArrayLike = ()
 ) -> OnsetCounts:
     """Return the counts behind precision, recall and F1 of one clip; times (N,) in seconds, sorted.
 
-    A generated onset that matches no reference but one of the `ignored` times counts neither for nor against.
+    A generated onset that matches no reference counts neither for nor against when it lies, within the tolerance, in
+    one of the `ignored_spans` (M, 2) of start and end.
     """
     matched = match_onsets(reference, generated, tolerance=tolerance)
     free = np.delete(_checked(generated, "generated"), [j for _, j in matched])
-    num_forgiven = len(match_onsets(ignored, free, tolerance=tolerance))
+    spans = np.asarray(ignored_spans, np.float64).reshape(-1, 2)
+    is_ignored = (free >= spans[:, :1] - tolerance - SLACK) & (free <= spans[:, 1:] + tolerance + SLACK)
     return OnsetCounts(
         num_matched=len(matched),
         num_reference=len(np.asarray(reference)),
-        num_generated=len(matched) + len(free) - num_forgiven,
+        num_generated=len(matched) + int((~is_ignored.any(axis=0)).sum()),
     )
 
 
