@@ -153,7 +153,7 @@ class Director:
 
     def _leave(self) -> Iterator[Segment]:
         if not self.out:
-            yield self._move(self.home, self.rng.uniform(0.35, 0.6))
+            yield self._travel(self.home)
             self.out = True
             yield Segment(tool=self.tool, path=np.repeat(self.home[None], 2, 0), vanish=True)
 
@@ -164,6 +164,9 @@ class Director:
 
     def _reachable(self) -> list[Thing]:
         return [thing for thing in self.scene.objects if self._within_reach(thing)]
+
+    def _upright(self, thing: Thing) -> bool:
+        return abs(self.sight.position(thing)[2] - thing.half[2]) < 0.01
 
     def _free_spot(self, margin: float) -> tuple[float, float]:
         """Return a point of the surface away from the objects, as far as there is one."""
@@ -246,9 +249,16 @@ class Director:
 
     def _approach(self, contact: Path, gap: float) -> Segment:
         """Move to hover above a contact pose, faster over short ways."""
-        hover = self._lift(contact, gap, 0.15)
-        way = float(np.linalg.norm(hover[:3] - self.pose[:3]))
-        return self._move(hover, self.rng.uniform(0.25, 0.45) + 0.5 * min(way, 1.0))
+        return self._travel(self._lift(contact, gap, 0.15))
+
+    def _travel(self, end: Path) -> Segment:
+        """Move over whatever stands in between, faster over short ways."""
+        way = float(np.linalg.norm(end[:3] - self.pose[:3]))
+        count = self._count(self.rng.uniform(0.2, 0.4) + 0.5 * min(way, 1.0))
+        path = minimum_jerk(self.pose, end, count)
+        path[:, 2] += np.sin(np.linspace(0, math.pi, count)) ** 2 * 0.4 * min(way, 0.4)
+        self.pose = path[-1]
+        return Segment(tool=self.tool, path=path)
 
     def _beat(self, action: Action, tool: Tool, target: Thing) -> Iterator[Segment]:
         rng = self.rng
@@ -288,6 +298,35 @@ class Director:
             yield self._move(self._lift(contact, gap, swing * gap / height), rng.uniform(0.12, 0.3))
         yield self._move(self._lift(contact, height * 0.7, 0.1), rng.uniform(0.2, 0.5))
         self._end()
+
+    def _wave(self, tool: Tool, target: Thing) -> Iterator[Segment]:
+        """Sweep through the air above a target and touch nothing."""
+        rng = self.rng
+        yield from self._take(tool)
+        contact, struck = self._aim(target)
+        aloft = self._lift(contact, rng.uniform(0.1, 0.18), 0.3)
+        yield self._travel(aloft)
+        self._begin("gesture", struck)
+        angle, reach = rng.uniform(-math.pi, math.pi), rng.uniform(0.05, 0.14)
+        way = np.array([math.cos(angle), math.sin(angle), 0.1, 0.5, 0, 0.5]) * reach
+        for sweep in range(rng.integers(2, 6)):
+            yield self._move(aloft + way * (1 if sweep % 2 == 0 else -1), rng.uniform(0.2, 0.5))
+        self._end()
+
+    def _pour(self, jug: Tool, vessel: Thing) -> Iterator[Segment]:
+        """Hold a jug over a vessel, tilt it for a while, and right it again."""
+        rng = self.rng
+        yield from self._take(jug)
+        x, y, _ = self.sight.position(vessel)
+        height, _ = self.sight.top(x, y)
+        spout = np.array([x, y, height + rng.uniform(0.04, 0.075), self._facing(x, y), 0.1, 0.0])
+        yield self._travel(spout)
+        tilted = spout + np.array([0, 0, 0, 0, 0, self.side * rng.uniform(1.3, 1.8)])
+        yield self._move(tilted, rng.uniform(0.4, 0.8))
+        self._begin("pour", vessel)
+        yield self._hold(rng.uniform(0.7, 3.2))
+        self._end()
+        yield self._move(spout + np.array([0, 0, 0.05, 0, 0, 0]), rng.uniform(0.25, 0.5))
 
     def _grip(self, thing: Thing) -> Iterator[Segment]:
         """Take hold of a thing from above."""
@@ -394,8 +433,10 @@ class Director:
     def _next(self) -> Iterator[Segment]:
         rng = self.rng
         things = self._reachable()
-        tools = [tool for tool in self.scene.tools if tool.kind != "hand"]
-        if tools and rng.random() < 0.55 and not self.out and self.tool.kind != "hand":
+        tools = [tool for tool in self.scene.tools if tool.kind not in ("hand", "jug")]
+        jugs = [tool for tool in self.scene.tools if tool.kind == "jug"]
+        vessels = [thing for thing in things if thing.form == "vessel" and self._upright(thing)]
+        if rng.random() < 0.55 and not self.out and self.tool in tools:
             tool = self.tool
         else:
             tool = tools[rng.integers(len(tools))]
@@ -403,8 +444,12 @@ class Director:
         target = candidates[rng.integers(len(candidates))]
         round_things = [thing for thing in things if thing.form in ("ball", "rod")]
         roll = rng.random()
-        if roll < 0.17:
+        if jugs and vessels and rng.random() < 0.2:
+            yield from self._pour(jugs[0], vessels[rng.integers(len(vessels))])
+        elif roll < 0.12:
             yield from self._gesture(tool, target)
+        elif roll < 0.17:
+            yield from self._wave(tool, target)
         elif roll < 0.68 or not things:
             match tool.kind:
                 case "knife":
@@ -434,3 +479,88 @@ class Director:
             if self.rng.random() < 0.1:
                 yield self._idle(self.rng.uniform(1.5, 3.0))
             yield self._idle(self.rng.uniform(0.2, 0.9))
+
+
+class Walker:
+    """Walks along a path with two shoes, stops, and now and then lifts a foot without setting it down hard."""
+
+    def __init__(self, scene: Scene, sight: Sight, rng: np.random.Generator, step: float) -> None:
+        self.scene = scene
+        self.sight = sight
+        self.rng = rng
+        self.step = step
+        self.log = Log()
+        self.poses = [np.array([0.0, side * 0.1, -OVERSHOOT, 0.0, 0.0, 0.0]) for side in (1, -1)]
+
+    def _count(self, seconds: float) -> int:
+        return max(2, round(seconds / self.step))
+
+    def _swing(self, foot: int, ahead: float, seconds: float, lift: float, speed: float) -> Segment:
+        """Carry one foot `ahead` metres forward and set it down at `speed` m/s."""
+        start = self.poses[foot]
+        end = start + np.array([ahead, self.rng.normal(0, 0.006), 0, 0, 0, 0])
+        count = self._count(seconds)
+        path = minimum_jerk(start, end, count)
+        rise = max(2, count // 2)
+        fall = count - rise
+        path[:, 2] = np.concatenate(
+            [
+                hermite(-OVERSHOOT, lift, 0.0, 0.0, rise, self.step),
+                hermite(lift, -OVERSHOOT, 0.0, -speed, fall, self.step),
+            ]
+        )
+        u = np.linspace(0, 1, count)
+        path[:, 4] = 0.5 * np.sin(np.pi * u) * (1 - u) - 0.35 * u * np.sin(np.pi * np.minimum(u * 1.2, 1))
+        self.poses[foot] = end
+        return Segment(tool=self.scene.tools[foot], path=path)
+
+    def _stand(self, seconds: float) -> Segment:
+        return Segment(tool=self.scene.tools[0], path=np.repeat(self.poses[0][None], self._count(seconds), 0))
+
+    def _spell(self) -> Iterator[Segment]:
+        rng = self.rng
+        cadence, length = rng.uniform(1.3, 2.3), rng.uniform(0.18, 0.4)
+        lift, speed = rng.uniform(0.05, 0.12), rng.uniform(0.25, 1.1)
+        foot = int(rng.integers(2))
+        self.log.deeds.append(
+            Deed(action="step", start=self.sight.now, end=math.inf, tool=self.scene.tools[0], target=self.scene.surface)
+        )
+        for number in range(rng.integers(3, 16)):
+            period = rng.uniform(0.92, 1.08) / cadence
+            ahead = length if number == 0 else 2 * length
+            yield self._swing(foot, ahead, 0.7 * period, lift * rng.uniform(0.8, 1.2), speed * rng.uniform(0.7, 1.2))
+            yield self._stand(0.3 * period)
+            foot = 1 - foot
+        self.log.deeds[-1] = replace(self.log.deeds[-1], end=self.sight.now)
+
+    def _dangle(self) -> Iterator[Segment]:
+        """Lift a foot, hold it and set it down without a sound."""
+        rng, foot = self.rng, int(self.rng.integers(2))
+        start = self.poses[foot]
+        aloft = start + np.array([rng.uniform(0.03, 0.15), 0, rng.uniform(0.06, 0.15), 0, rng.uniform(-0.4, 0.4), 0])
+        self.log.deeds.append(
+            Deed(
+                action="gesture",
+                start=self.sight.now,
+                end=math.inf,
+                tool=self.scene.tools[0],
+                target=self.scene.surface,
+            )
+        )
+        tool = self.scene.tools[foot]
+        yield Segment(tool=tool, path=minimum_jerk(start, aloft, self._count(rng.uniform(0.25, 0.5))))
+        yield Segment(tool=tool, path=np.repeat(aloft[None], self._count(rng.uniform(0.1, 0.6)), 0))
+        yield Segment(tool=tool, path=minimum_jerk(aloft, start, self._count(rng.uniform(0.9, 1.4))))
+        self.log.deeds[-1] = replace(self.log.deeds[-1], end=self.sight.now)
+
+    def script(self) -> Iterator[Segment]:
+        """Yield movements without end; `log` records each spell of walking when it is over."""
+        for tool, pose in zip(self.scene.tools, self.poses, strict=True):
+            yield Segment(tool=tool, path=np.repeat(pose[None], 3, 0), appear=True)
+        yield self._stand(self.rng.uniform(0.2, 1.2))
+        while True:
+            if self.rng.random() < 0.2:
+                yield from self._dangle()
+            else:
+                yield from self._spell()
+            yield self._stand(self.rng.uniform(0.3, 2.0))

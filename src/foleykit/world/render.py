@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foleykit.core.errors import UsageError
+from foleykit.core.errors import ConfigError
 from foleykit.world.config import WorldConfig
 
 _contexts: dict[tuple[int, int, int], Any] = {}
@@ -32,7 +32,7 @@ def _gl_context(height: int, width: int) -> Any:  # mujoco has no type hints for
 
             context = GLContext(width, height)
         except (ImportError, AttributeError, RuntimeError, OSError) as error:
-            raise UsageError(
+            raise ConfigError(
                 "the world needs a system GL library to render without a display; install libosmesa6 (Debian) or set "
                 f"MUJOCO_GL=egl with libegl1 installed ({type(error).__name__}: {error})"
             ) from error

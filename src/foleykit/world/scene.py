@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foleykit.world.config import WorldConfig
-from foleykit.world.textures import Finish, Picture, background, finish_of, hsv, to_picture
+from foleykit.world.textures import Finish, Picture, background, finish_of, hsv
 from foleykit.world.types import MATERIALS, AmbienceKind, Material, Place, Shape, Split
 
 Form = Literal["block", "plate", "disc", "bar", "rod", "ball", "vessel", "pad"]
-ToolKind = Literal["hand", "finger", "hammer", "stick", "spoon", "knife"]
+ToolKind = Literal["hand", "finger", "fist", "hammer", "stick", "spoon", "knife", "jug", "shoe"]
 
 SHAPE_OF_FORM: dict[Form, Shape] = {
     "block": "block",
@@ -48,6 +48,10 @@ FLOOR_HEIGHT = -0.75
 """Metres from the work surface (height 0) down to the floor."""
 HOLD_LAG = 0.008
 """Seconds by which a held tool trails its target; at an impedance of one half the weld is a spring that a blow can halt."""
+STREAM_LENGTH = 0.11
+"""Metres that poured liquid is seen to fall."""
+NUM_DROPS = 4
+"""Drops that are seen beside the stream."""
 PARKING_HEIGHT = 40.0
 """Metres above the scene where tools that nobody holds wait, beyond the far clipping plane."""
 
@@ -116,7 +120,6 @@ class Thing:
     half: tuple[float, float, float]
     """Half extents in metres."""
     seed: int
-    grabbable: bool = True
 
     @property
     def shape(self) -> Shape:
@@ -136,6 +139,19 @@ class Tool:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Distractor:
+    """A body that moves for no reason and touches nothing."""
+
+    name: str
+    centre: tuple[float, float, float]
+    sweep: tuple[float, float, float]
+    """Metres from the centre to either end of its way."""
+    rate: float
+    """Ways there and back per second."""
+    phase: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """A drawn place, ready to compile."""
 
@@ -147,6 +163,9 @@ class Scene:
     floor: Thing
     objects: tuple[Thing, ...]
     tools: tuple[Tool, ...]
+    distractors: tuple[Distractor, ...]
+    walking: bool
+    """The actor walks over the surface instead of handling what lies on it."""
     camera: CameraStyle
     extent: float
     """Metres from the middle of the work area to its rim."""
@@ -407,7 +426,9 @@ def _hand_geoms(*, pointing: bool) -> str:
     return "".join(parts)
 
 
-def _draw_tool(kind: ToolKind, number: int, drawer: SceneDrawer, rng: np.random.Generator) -> Tool:
+def _draw_tool(
+    kind: ToolKind, number: int, drawer: SceneDrawer, rng: np.random.Generator, *, left_handed: bool = False
+) -> Tool:
     name = "hand" if kind == "hand" else f"tool{number}"
     choices: dict[ToolKind, tuple[Material, ...]] = {
         "hand": ("cloth",),
@@ -416,11 +437,13 @@ def _draw_tool(kind: ToolKind, number: int, drawer: SceneDrawer, rng: np.random.
         "stick": ("wood", "wood", "wood", "metal", "plastic"),
         "spoon": ("metal", "wood", "plastic"),
         "knife": ("metal",),
+        "fist": ("cloth",),
+        "jug": ("plastic", "metal", "ceramic", "glass"),
+        "shoe": ("plastic",),
     }
     material = choices[kind][rng.integers(len(choices[kind]))]
-    solid = (
-        f'group="1" contype="2" conaffinity="0" mass="0" condim="3" friction="0.5" solref="0.005 0.8" material="{name}"'
-    )
+    look = "skin" if kind in ("finger", "fist") else name
+    solid = f'group="1" contype="2" conaffinity="0" mass="0" friction="0.5" solref="0.005 0.8" material="{look}"'
     shown = f'group="1" contype="0" conaffinity="0" mass="0" material="{name}"'
     handle = 'group="1" contype="0" conaffinity="0" mass="0" material="handle"'
     pointing = kind == "finger"
@@ -429,7 +452,24 @@ def _draw_tool(kind: ToolKind, number: int, drawer: SceneDrawer, rng: np.random.
             tip, mass, geoms = (0.05, 0.0, -0.02), 0.4, ""
         case "finger":
             tip, mass = (0.075, 0.03, -0.018), 0.15
-            geoms = f'<geom type="sphere" size="0.011" pos="0.075 0.03 -0.007" {solid.replace(f"material={chr(34)}{name}{chr(34)}", "material=" + chr(34) + "skin" + chr(34))}/>'
+            geoms = f'<geom type="sphere" size="0.011" pos="0.075 0.03 -0.007" {solid}/>'
+        case "fist":
+            tip, mass = (0.02, 0.0, -0.04), 0.35
+            geoms = f'<geom type="ellipsoid" size="0.035 0.04 0.028" pos="0.01 0 -0.012" {solid}/>'
+        case "jug":
+            side = -1.0 if left_handed else 1.0
+            radius, depth = rng.uniform(0.035, 0.05), rng.uniform(0.04, 0.06)
+            tip, mass = (0.03 + radius, side * radius, depth), 0.4
+            drawer.add_lathe(f"{name}_mesh", _vessel_profile(radius, depth, rng))
+            geoms = f'<geom type="mesh" mesh="{name}_mesh" pos="{0.03 + radius:.3f} 0 0" {shown}/>'
+        case "shoe":
+            tip, mass = (0.06, 0.0, -0.045), 0.8
+            geoms = (
+                f'<geom type="box" size="0.13 0.042 0.012" pos="0.06 0 -0.033" {solid}/>'
+                f'<geom type="ellipsoid" size="0.125 0.042 0.045" pos="0.06 0 -0.015" {shown}/>'
+                '<geom type="capsule" size="0.055" fromto="-0.02 0 0.05 -0.08 0 0.5" group="1" contype="0" conaffinity="0" '
+                'mass="0" material="sleeve"/>'
+            )
         case "hammer":
             reach, depth, radius = rng.uniform(0.16, 0.26), rng.uniform(0.035, 0.055), rng.uniform(0.016, 0.028)
             tip, mass = (reach, 0.0, -depth), rng.uniform(0.3, 0.7)
@@ -458,13 +498,13 @@ def _draw_tool(kind: ToolKind, number: int, drawer: SceneDrawer, rng: np.random.
                 f'<geom type="capsule" size="0.012" fromto="-0.05 0 0 0.045 0 0" {handle}/>'
                 f'<geom type="box" size="{length:.3f} 0.002 {height:.3f}" pos="{0.05 + length:.3f} 0 {0.01 - height:.3f}" {solid}/>'
             )
-    if kind not in ("hand", "finger"):
+    if kind not in ("hand", "finger", "fist"):
         drawer.add_finish(name, finish_of(material, rng))
     park = f"0 {number} {PARKING_HEIGHT}"
     drawer.bodies.append(
         f'<body name="{name}" pos="{park}" gravcomp="1" sleep="never"><freejoint/>'
         f'<inertial pos="{tip[0] * 0.5:.3f} 0 0" mass="{mass:.3f}" diaginertia="0.003 0.004 0.004"/>'
-        f"{_hand_geoms(pointing=pointing)}{geoms}</body>"
+        f"{'' if kind == 'shoe' else _hand_geoms(pointing=pointing)}{geoms}</body>"
         f'<body name="target_{name}" pos="{park}" mocap="true"/>'
     )
     drawer.equalities.append(
@@ -475,7 +515,9 @@ def _draw_tool(kind: ToolKind, number: int, drawer: SceneDrawer, rng: np.random.
     )
 
 
-def _draw_surroundings(drawer: SceneDrawer, kind: PlaceKind, camera: CameraStyle, rng: np.random.Generator) -> None:
+def _draw_surroundings(
+    drawer: SceneDrawer, kind: PlaceKind, camera: CameraStyle, rng: np.random.Generator, *, walls: bool
+) -> None:
     """Add walls or a far backdrop, clutter that never moves, and lights."""
     static = 'contype="0" conaffinity="0" group="2"'
     for wall, (position, size) in enumerate(
@@ -488,14 +530,15 @@ def _draw_surroundings(drawer: SceneDrawer, kind: PlaceKind, camera: CameraStyle
     ):
         picture = background(rng, hue=kind.hue, saturation=kind.saturation, value=kind.value)
         drawer.add_finish(f"wall{wall}", Finish(picture=picture), flat=True, repeat=rng.uniform(0.4, 2))
-        drawer.bodies.append(f'<geom type="box" pos="{position}" size="{size}" material="wall{wall}" {static}/>')
+        if walls:
+            drawer.bodies.append(f'<geom type="box" pos="{position}" size="{size}" material="wall{wall}" {static}/>')
     for clutter in range(rng.integers(0, 7)):
         name = f"clutter{clutter}"
         picture = background(rng, 32, hue=rng.uniform(), saturation=rng.uniform(0.1, 0.7), value=rng.uniform(0.2, 0.8))
         drawer.add_finish(name, Finish(picture=picture))
         angle, distance = rng.uniform(-math.pi, math.pi), rng.uniform(1.1, 2.0)
         # Nothing may stand between the camera and the work by chance.
-        off_view = math.cos(angle - math.atan2(camera.position[1], camera.position[0])) < 0.3
+        off_view = walls and math.cos(angle - math.atan2(camera.position[1], camera.position[0])) < 0.3
         half = rng.uniform(0.08, 0.4, 3)
         shape, height = rng.choice(["box", "cylinder", "ellipsoid"]), rng.uniform(FLOOR_HEIGHT, 0.4)
         if off_view:
@@ -543,66 +586,202 @@ def _draw_camera(rng: np.random.Generator) -> CameraStyle:
     )
 
 
+def _draw_walking_camera(rng: np.random.Generator) -> CameraStyle:
+    return replace(
+        _draw_camera(rng),
+        head_mounted=True,
+        position=(float(rng.uniform(-0.25, 0.05)), float(rng.normal(0, 0.03)), float(rng.uniform(1.0, 1.5))),
+        focus=(float(rng.uniform(0.2, 0.45)), 0.0, 0.0),
+        field_of_view=float(rng.uniform(50, 75)),
+        jitter=float(rng.uniform(0.006, 0.02)),
+    )
+
+
+def _draw_path_side(drawer: SceneDrawer, length: float, width: float, rng: np.random.Generator) -> None:
+    """Add things beside a path and marks on it, so that walking shows."""
+    for number in range(5):
+        picture = background(rng, 32, hue=rng.uniform(), saturation=rng.uniform(0.1, 0.6), value=rng.uniform(0.2, 0.8))
+        drawer.add_finish(f"side{number}", Finish(picture=picture))
+    for x in np.arange(-1, min(length, 24), 0.5):
+        side = rng.choice([-1, 1])
+        half = rng.uniform(0.03, 0.16, 3)
+        y = side * (width + half[1] + rng.uniform(-0.05, 0.3))
+        shape = rng.choice(["box", "cylinder", "ellipsoid"])
+        drawer.bodies.append(
+            f'<geom type="{shape}" pos="{x + rng.uniform(0, 0.4):.3f} {y:.3f} {half[2] * 0.6:.3f}" '
+            f'size="{half[0]:.3f} {half[1]:.3f} {half[2]:.3f}" material="side{rng.integers(5)}" '
+            'contype="0" conaffinity="0" group="2"/>'
+        )
+
+
+def _draw_distractors(
+    drawer: SceneDrawer, camera: CameraStyle, extent: float, rng: np.random.Generator
+) -> tuple[Distractor, ...]:
+    """Add what moves without sound: a lamp that swings, a ball that passes behind, a shadow over the table."""
+    distractors = []
+    for number in range(rng.choice([0, 1, 2], p=[0.62, 0.28, 0.1])):
+        name = f"distractor{number}"
+        away = -np.array(camera.position[:2]) / max(math.hypot(*camera.position[:2]), 1e-6)
+        across = np.array([-away[1], away[0]])
+        colour = hsv(rng.uniform(), rng.uniform(0, 0.9), rng.uniform(0.2, 1))
+        drawer.add_flat_colour(name, colour)
+        look = f'material="{name}" contype="0" conaffinity="0" group="1"'
+        match rng.choice(["lamp", "passer", "shadow"]):
+            case "lamp":
+                centre = (*(away * rng.uniform(0.3, 0.7) + across * rng.uniform(-0.3, 0.3)), rng.uniform(0.25, 0.5))
+                sweep = (*(across * rng.uniform(0.05, 0.2)), 0.0)
+                geom = f'<geom type="ellipsoid" size="0.06 0.06 0.05" {look}/>'
+                rate = rng.uniform(0.3, 0.9)
+            case "passer":
+                centre = (*(away * rng.uniform(0.6, 1.3)), rng.uniform(-0.1, 0.3))
+                sweep = (*(across * rng.uniform(0.5, 1.5)), 0.0)
+                size = rng.uniform(0.04, 0.15, 3)
+                geom = f'<geom type="ellipsoid" size="{size[0]:.3f} {size[1]:.3f} {size[2]:.3f}" {look}/>'
+                rate = rng.uniform(0.08, 0.3)
+            case _:
+                drawer.assets[-1] = f'<material name="{name}" rgba="0 0 0 0.35"/>'
+                centre = (*rng.uniform(-extent, extent, 2), 0.002)
+                sweep = (*rng.uniform(-0.4, 0.4, 2), 0.0)
+                geom = f'<geom type="ellipsoid" size="0.12 0.08 0.001" {look}/>'
+                rate = rng.uniform(0.08, 0.4)
+        drawer.bodies.append(f'<body name="{name}" mocap="true">{geom}</body>')
+        distractors.append(
+            Distractor(
+                name=name,
+                centre=(float(centre[0]), float(centre[1]), float(centre[2])),
+                sweep=(float(sweep[0]), float(sweep[1]), float(sweep[2])),
+                rate=float(rate),
+                phase=float(rng.uniform(0, 2 * math.pi)),
+            )
+        )
+    return tuple(distractors)
+
+
+def _draw_occluder(drawer: SceneDrawer, camera: CameraStyle, rng: np.random.Generator) -> None:
+    """Put something between the camera and one side of the work."""
+    position, focus = np.array(camera.position), np.array(camera.focus)
+    sight = position - focus
+    across = np.array([-sight[1], sight[0], 0.0]) / max(math.hypot(sight[0], sight[1]), 1e-6)
+    near = rng.uniform(0.3, 0.6)
+    half = rng.uniform(0.02, 0.06, 3)
+    x, y, z = focus + near * sight + across * rng.choice([-1, 1]) * rng.uniform(0.06, 0.16)
+    drawer.add_finish("occluder", finish_of(MATERIALS[rng.integers(len(MATERIALS))], rng))
+    drawer.bodies.append(
+        f'<geom type="{rng.choice(["box", "cylinder"])}" pos="{x:.3f} {y:.3f} {z - 0.08:.3f}" '
+        f'size="{half[0]:.3f} {half[1]:.3f} {2 * half[2]:.3f}" material="occluder" group="2" contype="0" conaffinity="0"/>'
+    )
+
+
+def _draw_stream(drawer: SceneDrawer, rng: np.random.Generator) -> None:
+    """Add what a jug pours: a thin column and drops, out of sight until they flow."""
+    red, green, blue = [(0.75, 0.85, 0.95), (0.25, 0.13, 0.06), (0.95, 0.93, 0.88), (0.85, 0.65, 0.3)][rng.integers(4)]
+    drawer.assets.append(f'<material name="stream" rgba="{red} {green} {blue} 0.85" specular="0.6"/>')
+    look = 'material="stream" contype="0" conaffinity="0" group="1"'
+    width = rng.uniform(0.004, 0.009)
+    drawer.bodies.append(
+        f'<body name="stream" mocap="true" pos="0 0 {PARKING_HEIGHT}">'
+        f'<geom type="capsule" size="{width:.4f}" fromto="0 0 -0.005 0 0 {-STREAM_LENGTH}" {look}/></body>'
+    )
+    for drop in range(NUM_DROPS):
+        drawer.bodies.append(
+            f'<body name="drop{drop}" mocap="true" pos="0 0 {PARKING_HEIGHT}">'
+            f'<geom type="sphere" size="{rng.uniform(0.004, 0.009):.4f}" {look}/></body>'
+        )
+
+
+def _draw_tools(
+    drawer: SceneDrawer, objects: tuple[Thing, ...], camera: CameraStyle, rng: np.random.Generator
+) -> tuple[Tool, ...]:
+    """Return the bare hand and two to four tools; a jug only where there is a vessel to fill."""
+    choices: list[ToolKind] = ["hammer", "stick", "spoon", "knife", "finger", "fist"]
+    kinds: list[ToolKind] = ["hand"]
+    kinds += [choices[i] for i in rng.permutation(len(choices))[: rng.integers(2, 4)]]
+    if any(thing.form == "vessel" for thing in objects) and rng.random() < 0.6:
+        kinds.append("jug")
+        _draw_stream(drawer, rng)
+    return tuple(
+        _draw_tool(kind, number, drawer, rng, left_handed=camera.left_handed) for number, kind in enumerate(kinds)
+    )
+
+
+WALKED_SURFACES: tuple[Material, ...] = ("wood", "metal", "ceramic", "plastic", "stone", "cloth")
+
+
 def draw_scene(config: WorldConfig, place: Place, kind: PlaceKind, rng: np.random.Generator) -> Scene:
     """Return a scene at the place; the place's seed fixes its look, `rng` what lies and happens there."""
     look = np.random.default_rng([place.seed, 12])
     drawer = SceneDrawer(look)
-    camera = _draw_camera(rng)
-    _draw_surroundings(drawer, kind, camera, look)
-    material = kind.surfaces[look.integers(len(kind.surfaces))]
+    walking = bool(look.random() < 0.13)
+    camera = _draw_walking_camera(rng) if walking else _draw_camera(rng)
+    if walking:
+        material = WALKED_SURFACES[look.integers(len(WALKED_SURFACES))]
+        half = (max(14.0, 0.7 * config.seconds + 3), float(look.uniform(0.35, 1.2)), 0.02)
+        noun = "path" if kind.outdoors else "floor"
+        floor_height, extent = -0.03, 0.3
+    else:
+        material = kind.surfaces[look.integers(len(kind.surfaces))]
+        half = (float(look.uniform(0.36, 0.7)), float(look.uniform(0.4, 0.9)), float(look.uniform(0.012, 0.04)))
+        noun = kind.surface_names[look.integers(len(kind.surface_names))]
+        floor_height, extent = FLOOR_HEIGHT, min(half[0] - 0.1, half[1] - 0.1, float(look.uniform(0.17, 0.27)))
+    _draw_surroundings(drawer, kind, camera, look, walls=not walking)
     finish = finish_of(material, look, 128)
     if material == "glass":
-        finish = Finish(picture=finish.picture, alpha=0.75, specular=1.0, shininess=1.0)
+        finish = replace(finish, alpha=0.75)
     drawer.add_finish("surface", finish, flat=True, repeat=float(look.uniform(1.5, 4)))
-    drawer.add_finish("floor", finish_of("stone", look), flat=True, repeat=float(look.uniform(0.5, 2)))
-    ground = to_picture(
-        background(look, hue=kind.hue, saturation=kind.saturation, value=kind.value * 0.7) / np.float32(255)
-    )
-    drawer.pictures[-1] = ("floor", ground)
-    half_x, half_y, thickness = look.uniform(0.36, 0.7), look.uniform(0.4, 0.9), look.uniform(0.012, 0.04)
-    surface = Thing(name="surface", noun=kind.surface_names[look.integers(len(kind.surface_names))], material=material,
-                    form="pad" if material == "cloth" else "plate", size=float(min(2.0, 2 * half_y)),
-                    half=(half_x, half_y, thickness), seed=int(look.integers(1 << 31)), grabbable=False)  # fmt: skip
-    floor = Thing(name="ground", noun="floor", material="stone", form="plate", size=2.0, half=(2, 2, 0.1),
-                  seed=int(look.integers(1 << 31)), grabbable=False)  # fmt: skip
+    ground = background(look, hue=kind.hue, saturation=kind.saturation, value=kind.value * 0.7)
+    drawer.add_finish("floor", Finish(picture=ground), flat=True, repeat=float(look.uniform(0.5, 2)))
+    surface = Thing(
+        name="surface", noun=noun, material=material, form="pad" if material == "cloth" else "plate",
+        size=min(2.0, 2 * half[1]), half=half, seed=int(look.integers(1 << 31)),
+    )  # fmt: skip
+    floor = Thing(
+        name="ground", noun="floor", material="stone", form="plate", size=2.0, half=(2, 2, 0.1),
+        seed=int(look.integers(1 << 31)),
+    )  # fmt: skip
     solid = f'contype="1" conaffinity="3" condim="4" friction="0.6 0.005 0.0004" solref="{_solref(material, look)}"'
     drawer.bodies.append(
-        f'<body name="surface" pos="0 0 {-thickness:.4f}">'
-        f'<geom name="surface" type="box" size="{half_x:.3f} {half_y:.3f} {thickness:.4f}" material="surface" {solid}/></body>'
-        f'<body name="ground"><geom name="ground" type="plane" size="4 4 1" pos="0 0 {FLOOR_HEIGHT}" material="floor" '
-        f'contype="1" conaffinity="3"/></body>'
+        f'<body name="surface" pos="{half[0] - 2 if walking else 0:.3f} 0 {-half[2]:.4f}"><geom name="surface" type="box" '
+        f'size="{half[0]:.3f} {half[1]:.3f} {half[2]:.4f}" material="surface" {solid}/></body>'
+        f'<body name="ground"><geom name="ground" type="plane" size="{2 * half[0] + 3:.1f} 4 1" '
+        f'pos="0 0 {floor_height - 2 * half[2]}" material="floor" contype="1" conaffinity="3"/></body>'
     )
     drawer.add_flat_colour("skin", hsv(look.uniform(0.03, 0.08), look.uniform(0.3, 0.65), look.uniform(0.3, 0.95)))
     drawer.add_flat_colour("sleeve", hsv(look.uniform(), look.uniform(0, 0.8), look.uniform(0.1, 0.9)))
     drawer.add_flat_colour("handle", hsv(look.choice([0.07, 0.0, 0.6]), look.uniform(0, 0.8), look.uniform(0.05, 0.6)))
-    extent = min(half_x - 0.1, half_y - 0.1, look.uniform(0.17, 0.27))
-    objects = _draw_objects(drawer, material, extent, rng)
-    kinds: list[ToolKind] = ["hand"]
-    kinds += [str(k) for k in rng.permutation(["hammer", "stick", "spoon", "knife", "finger"])[: rng.integers(2, 4)]]  # type: ignore[misc]
-    tools = tuple(_draw_tool(tool, number, drawer, rng) for number, tool in enumerate(kinds))
+    distractors: tuple[Distractor, ...] = ()
+    objects: tuple[Thing, ...] = ()
+    if walking:
+        _draw_path_side(drawer, 2 * half[0], half[1], look)
+        tools = tuple(_draw_tool("shoe", number, drawer, rng) for number in range(2))
+    else:
+        objects = _draw_objects(drawer, material, extent, rng)
+        tools = _draw_tools(drawer, objects, camera, rng)
+        distractors = _draw_distractors(drawer, camera, extent, rng)
+        if rng.random() < 0.12:
+            _draw_occluder(drawer, camera, rng)
+    return Scene(
+        place=place, xml=_model_text(config, drawer, camera, look.uniform(0.25, 0.5)), pictures=tuple(drawer.pictures),
+        surface=surface, floor=floor, objects=objects, tools=tools, distractors=distractors, walking=walking,
+        camera=camera, extent=float(extent),
+    )  # fmt: skip
+
+
+def _model_text(config: WorldConfig, drawer: SceneDrawer, camera: CameraStyle, brightness: float) -> str:
+    """Return the MuJoCo model of everything drawn."""
     height, width = config.frame_size
-    brightness = look.uniform(0.25, 0.5)
-    xml = f"""<mujoco><compiler angle="radian"/>
+    slices, stacks, quads = (32, 20, 4) if config.multisampling else (14, 8, 1)
+    return f"""<mujoco><compiler angle="radian"/>
 <option timestep="{config.physics_step}" cone="elliptic" iterations="30"><flag sleep="enable"/></option>
-<visual><quality numslices="{14 if not config.multisampling else 32}" numstacks="{8 if not config.multisampling else 20}" numquads="{1 if not config.multisampling else 4}" offsamples="{config.multisampling}" shadowsize="{1024 if config.shadows else 0}"/>
+<visual><quality numslices="{slices}" numstacks="{stacks}" numquads="{quads}" offsamples="{config.multisampling}"
+ shadowsize="{2048 if config.shadows else 0}"/>
 <global offwidth="{width}" offheight="{height}"/><map znear="0.02" zfar="12" shadowclip="1.2"/>
-<headlight ambient="{brightness:.2f} {brightness:.2f} {brightness:.2f}" diffuse="0.25 0.25 0.25" specular="0.1 0.1 0.1"/></visual>
+<headlight ambient="{brightness:.2f} {brightness:.2f} {brightness:.2f}" diffuse="0.25 0.25 0.25" specular="0.1 0.1 0.1"/>
+</visual>
 <statistic extent="1" center="0 0 0"/>
 <asset>{"".join(drawer.assets)}</asset>
 <worldbody>{"".join(drawer.bodies)}
-<body name="forearm" mocap="true" pos="0 0 {PARKING_HEIGHT}"><geom type="capsule" size="0.031" fromto="-0.03 0 0 -0.5 0 0"
- material="sleeve" group="1" contype="0" conaffinity="0"/></body>
+<body name="forearm" mocap="true" pos="0 0 {PARKING_HEIGHT}"><geom type="capsule" size="0.031"
+ fromto="-0.03 0 0 -0.5 0 0" material="sleeve" group="1" contype="0" conaffinity="0"/></body>
 <body name="camera" mocap="true"><camera name="camera" fovy="{camera.field_of_view:.2f}"/></body>
 </worldbody>
 <equality>{"".join(drawer.equalities)}</equality></mujoco>"""
-    return Scene(
-        place=place,
-        xml=xml,
-        pictures=tuple(drawer.pictures),
-        surface=surface,
-        floor=floor,
-        objects=objects,
-        tools=tools,
-        camera=camera,
-        extent=float(extent),
-    )
