@@ -200,7 +200,7 @@ def wind(
     pitch = character.uniform(350, 1100)
     whistle = shaped_noise(num_samples, sample_rate, band(pitch * 0.9, pitch * 1.1, order=3), rng)
     leaves = shaped_noise(num_samples, sample_rate, band(2000, 0.4 * sample_rate, order=1.5), rng)
-    depth = np.float32(character.uniform(0.15, 0.4))
+    depth = np.float32(character.uniform(0.1, 0.28))
     strength = np.exp(depth * np.clip(gust, -2, 2))
     return np.asarray(
         strength * body

@@ -44,7 +44,7 @@ def _bubbles(flow: NDArray[np.float32], sample_rate: int, rate: float, rng: np.r
         kernel = (np.exp(-decay * time) * np.sin(2 * np.pi * rising)).astype(np.float32)
         kernel[rising * 2 > 0.9 * sample_rate] = 0
         born = rng.random(num_samples, dtype=np.float32) < rate / radii.size / sample_rate * flow
-        sizes = born * rng.exponential(1.0, num_samples).astype(np.float32) * np.float32(radius / 0.002)
+        sizes = born * flow * rng.exponential(1.0, num_samples).astype(np.float32) * np.float32(radius / 0.002)
         spectrum += np.fft.rfft(sizes, length) * np.fft.rfft(kernel, length)
     return np.fft.irfft(spectrum, length)[:num_samples].astype(np.float32)
 

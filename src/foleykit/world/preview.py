@@ -110,7 +110,7 @@ def preview_sheet(video: LongVideo) -> NDArray[np.uint8]:
     ticks = spectrogram_ticks(rate)
     rows = [
         Row(
-            label="pictures; shaded: a gesture that touches nothing",
+            label="pictures; yellow bars: gestures that touch nothing",
             picture=frame_strip(take.frames, take.frame_times, seconds, width=_WIDTH, height=_STRIP_HEIGHT),
             marks=tuple(Mark(time=start, duration=end - start, colour=(250, 200, 60)) for start, end in take.gestures),
         )
