@@ -20,7 +20,7 @@ PLOT_WIDTH = WIDTH - MARGIN_LEFT - MARGIN_RIGHT
 TITLE_HEIGHT, STRIP_HEIGHT, WAVE_HEIGHT, SPECTRUM_HEIGHT, AXIS_HEIGHT, GAP = 34, 130, 110, 240, 30, 10
 HEIGHT = TITLE_HEIGHT + STRIP_HEIGHT + WAVE_HEIGHT + SPECTRUM_HEIGHT + AXIS_HEIGHT + 3 * GAP
 
-INK, FAINT, WAVE, ONSET = (40, 40, 48), (150, 150, 160), (60, 90, 140), (205, 70, 50)
+INK, WAVE, ONSET, FAINT_ONSET = (40, 40, 48), (60, 90, 140), (205, 70, 50), (245, 195, 185)
 # Dark violet over red to pale yellow, rising evenly in lightness.
 COLOURS = np.array([(6, 4, 24), (60, 16, 98), (140, 40, 110), (215, 75, 72), (250, 150, 60), (252, 240, 180)], float)
 
@@ -120,15 +120,16 @@ def _draw_waveform(
     draw: ImageDraw.ImageDraw, mono: NDArray[np.float32], onsets: NDArray[np.float64], seconds: float, top: int
 ) -> None:
     middle = top + WAVE_HEIGHT // 2
+    marks = [MARGIN_LEFT + round(onset / seconds * PLOT_WIDTH) for onset in onsets]
+    for x in marks:
+        draw.line([(x, top), (x, top + WAVE_HEIGHT)], FAINT_ONSET)
     peak = max(float(np.abs(mono).max()), 1e-6)
     edges = np.linspace(0, len(mono), PLOT_WIDTH + 1).astype(int)
     for column, (start, stop) in enumerate(pairwise(edges)):
         part = mono[start : max(stop, start + 1)]
         high, low = (round(float(value) / peak * (WAVE_HEIGHT // 2 - 8)) for value in (part.max(), part.min()))
         draw.line([(MARGIN_LEFT + column, middle - high), (MARGIN_LEFT + column, middle - low)], WAVE)
-    for onset in onsets:
-        x = MARGIN_LEFT + round(onset / seconds * PLOT_WIDTH)
-        draw.line([(x, top), (x, top + WAVE_HEIGHT)], ONSET)
+    for x in marks:
         draw.polygon([(x - 4, top), (x + 4, top), (x, top + 7)], ONSET)
     draw.text((8, middle - 16), f"{len(onsets)}\nonsets", ONSET, _font(13))
 
