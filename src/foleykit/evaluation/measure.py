@@ -43,19 +43,23 @@ def measure_clip(
     onsets: OnsetConfig,
 ) -> ClipMeasures:
     """Measure a mono `waveform` (S,), as long as `truth.gaps`."""
-    has_gaps = truth.gaps.sum() >= MIN_GAP_SECONDS * sample_rate
     materials, embeddings = np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
     if classifier is not None:
         materials, embeddings = _listen(waveform, sample_rate, truth, classifier)
     return ClipMeasures(
         candidates=onset_candidates(waveform, sample_rate, onsets),
         envelope_db=energy_envelope_db(waveform, sample_rate),
-        gap_level_db=gap_level_db(waveform, truth.gaps, sample_rate, min_seconds=MIN_GAP_SECONDS)
-        if has_gaps
-        else float("nan"),
+        gap_level_db=clip_gap_level_db(waveform, sample_rate, truth),
         materials=materials,
         embeddings=embeddings,
     )
+
+
+def clip_gap_level_db(waveform: NDArray[np.float32], sample_rate: int, truth: ClipTruth) -> float:
+    """Return the level of `waveform` (S,) in the clip's gaps in dBFS, NaN when they are too short to say."""
+    if truth.gaps.sum() < MIN_GAP_SECONDS * sample_rate:
+        return float("nan")
+    return gap_level_db(waveform, truth.gaps, sample_rate, min_seconds=MIN_GAP_SECONDS)
 
 
 def _listen(

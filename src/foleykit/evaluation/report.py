@@ -87,7 +87,8 @@ class Report:
 
 
 def _heading(metric: Metric) -> str:
-    return f"{metric.title} {({'higher': '↑', 'lower': '↓', 'zero': '→ 0'})[metric.better]}"
+    arrows = {"higher": " ↑", "lower": " ↓", "zero": " → 0", "neither": ""}
+    return metric.title + arrows[metric.better]
 
 
 def _cell(row: Row, metric: Metric) -> str:

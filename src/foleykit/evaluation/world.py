@@ -18,7 +18,7 @@ from foleykit.core.progress import no_report
 from foleykit.evaluation import metrics
 from foleykit.evaluation.clips import MANIFEST, ClipInfo, read_clip, read_generated, read_manifest
 from foleykit.evaluation.material_classifier import MaterialClassifier
-from foleykit.evaluation.measure import ClipMeasures, measure_clip
+from foleykit.evaluation.measure import ClipMeasures, clip_gap_level_db, measure_clip
 from foleykit.evaluation.metrics.accuracy import accuracy, balanced_accuracy
 from foleykit.evaluation.metrics.envelope_correlation import envelope_correlation
 from foleykit.evaluation.metrics.frechet_distance import frechet_distance
@@ -80,9 +80,32 @@ def evaluate_world(
     A retrieval baseline is one more condition. Without a classifier, material and Fréchet figures are left out. Raises
     MediaError when a clip's sound is missing and InputError when all clips come from one long video.
     """
+    known, measures = _listen(reference, conditions, classifier, protocol, progress)
+    rows = []
+    thresholds = {}
+    for number, (name, measured) in enumerate(measures.items()):
+        thresholds[name] = _thresholds(known, measured, protocol)
+        rows.append(Row(name=name, estimates=_estimates(known, measured, thresholds[name], protocol)))
+        progress("score", (number + 1) / len(measures))
+    return Report(
+        title="Sound against the world's truth",
+        metrics=metrics.WORLD_METRICS,
+        rows=tuple(rows),
+        protocol=_describe(reference, known, protocol) | {"thresholds": thresholds},
+    )
+
+
+def _listen(
+    reference: Path,
+    conditions: Mapping[str, Path],
+    classifier: MaterialClassifier | None,
+    protocol: WorldProtocol,
+    progress: Progress,
+) -> tuple[_Reference, dict[str, list[ClipMeasures]]]:
+    """Return the truth of every clip and the measures of every sound, by row, reading one clip at a time."""
     infos = read_manifest(reference)
-    halves = split_by_video([info.video_id for info in infos], protocol.seed)
-    partner = _partners([info.video_id for info in infos], protocol.seed)
+    video_ids = [info.video_id for info in infos]
+    is_first_half, partner = split_by_video(video_ids, protocol.seed), _partners(video_ids, protocol.seed)
     names = [TRUE_ACTION, TRUE_MIX, NEIGHBOUR, SHUFFLED, *conditions]
     if len(set(names)) < len(names):
         raise InputError(f"conditions must not be named {TRUE_ACTION}, {TRUE_MIX}, {NEIGHBOUR} or {SHUFFLED}")
@@ -92,37 +115,26 @@ def evaluate_world(
     for index, info in enumerate(infos):
         audio = read_clip(reference, info)
         truth = clip_truth(info, audio, protocol.audibility)
-        truths.append(truth)
+        shuffled = read_generated(reference, infos[partner[index]], audio.sample_rate)
         sounds = {TRUE_ACTION: audio.action, TRUE_MIX: audio.mix, NEIGHBOUR: audio.neighbour}
-        other = read_generated(reference, infos[partner[index]], audio.sample_rate)
-        sounds[SHUFFLED] = fit_length(other, len(audio.mix))
+        sounds[SHUFFLED] = fit_length(shuffled, len(audio.mix))
         sounds |= {name: read_generated(folder, info, audio.sample_rate) for name, folder in conditions.items()}
         for name, sound in sounds.items():
-            measures[name].append(
-                measure_clip(sound, audio.sample_rate, truth, classifier=classifier, onsets=protocol.onsets)
-            )
-        ambient = measure_clip(audio.ambient, audio.sample_rate, truth, classifier=None, onsets=protocol.onsets)
-        ambient_gap_db.append(ambient.gap_level_db)
+            measured = measure_clip(sound, audio.sample_rate, truth, classifier=classifier, onsets=protocol.onsets)
+            measures[name].append(measured)
+        truths.append(truth)
+        ambient_gap_db.append(clip_gap_level_db(audio.ambient, audio.sample_rate, truth))
         progress("listen", (index + 1) / len(infos))
     known = _Reference(
         infos=infos,
         truths=truths,
         ambient_gap_db=np.array(ambient_gap_db),
-        is_first_half=halves,
+        is_first_half=is_first_half,
         partner=partner,
         action=measures[TRUE_ACTION],
         mix=measures[TRUE_MIX],
     )
-    rows = []
-    thresholds = {}
-    for number, (name, measured) in enumerate(measures.items()):
-        thresholds[name] = _thresholds(known, measured, protocol)
-        rows.append(Row(name=name, estimates=_estimates(known, measured, thresholds[name], protocol)))
-        progress("score", (number + 1) / len(measures))
-    settings = _describe(reference, known, protocol) | {"thresholds": thresholds}
-    return Report(
-        title="Sound against the world's truth", metrics=metrics.WORLD_METRICS, rows=tuple(rows), protocol=settings
-    )
+    return known, measures
 
 
 def _estimates(

@@ -14,7 +14,7 @@ class Metric:
     """Its name in JSON."""
     title: str
     """Its column heading."""
-    better: Literal["higher", "lower", "zero"]
+    better: Literal["higher", "lower", "zero", "neither"]
     decimals: int = 3
 
 
@@ -32,6 +32,8 @@ MATERIAL = Metric(key="material_accuracy", title="material", better="higher")
 MATERIAL_BALANCED = Metric(key="material_balanced_accuracy", title="material balanced", better="higher")
 FRECHET_MIX = Metric(key="frechet_mix", title="FD to mix", better="lower", decimals=2)
 FRECHET_ACTION = Metric(key="frechet_action", title="FD to action", better="lower", decimals=2)
+GAP_LEVEL = Metric(key="gap_level_db", title="gap level dBFS", better="neither", decimals=1)
+DIAL = Metric(key="dial_spearman", title="rank correlation", better="higher")
 AGREEMENT_100 = Metric(key="agreement_100ms", title="F1 100 ms", better="higher")
 AGREEMENT_60 = Metric(key="agreement_60ms", title="F1 60 ms", better="higher")
 
@@ -51,4 +53,5 @@ WORLD_METRICS = (
     FRECHET_MIX,
     FRECHET_ACTION,
 )
+DIAL_METRICS = (GAP_LEVEL, DIAL)
 REAL_METRICS = (AGREEMENT_100, AGREEMENT_60)
