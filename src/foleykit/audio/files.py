@@ -117,9 +117,10 @@ def _decode(
     path: Path, container: av.container.InputContainer, start: float, seconds: float | None
 ) -> tuple[NDArray[np.float32], int]:
     stream = container.streams.audio[0]
-    rate = int(stream.rate or 0)
+    # A track whose description is damaged has no decoder, and some states no rate.
+    rate = int(stream.codec_context.sample_rate or 0) if stream.codec_context is not None else 0
     if rate < 1:
-        raise MediaError(f"{path}: its sound track states no sample rate")
+        raise MediaError(f"{path}: its sound track cannot be decoded")
     resampler = av.AudioResampler(format="fltp", rate=rate)
     # The container's start is the zero of the file's clock: sound that starts later keeps its delay.
     origin = Fraction(container.start_time or 0, av.time_base)
