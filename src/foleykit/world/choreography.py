@@ -18,7 +18,7 @@ Path = NDArray[np.float64]
 
 HOME = np.array([-1.1, -0.45, 0.25, 0.3, 0.0, 0.0])
 """Where the hand waits outside the picture."""
-OVERSHOOT = 0.004
+OVERSHOOT = 0.006
 """Metres that a planned blow aims below what it strikes, so that it surely lands."""
 
 
@@ -254,7 +254,7 @@ class Director:
     def _travel(self, end: Path) -> Segment:
         """Move over whatever stands in between, faster over short ways."""
         way = float(np.linalg.norm(end[:3] - self.pose[:3]))
-        count = self._count(self.rng.uniform(0.2, 0.4) + 0.5 * min(way, 1.0))
+        count = self._count(self.rng.uniform(0.2, 0.35) + 0.4 * min(way, 1.0))
         path = minimum_jerk(self.pose, end, count)
         path[:, 2] += np.sin(np.linspace(0, math.pi, count)) ** 2 * 0.4 * min(way, 0.4)
         self.pose = path[-1]
@@ -477,8 +477,8 @@ class Director:
             if self.rng.random() < 0.2:
                 yield from self._leave()
             if self.rng.random() < 0.1:
-                yield self._idle(self.rng.uniform(1.5, 3.0))
-            yield self._idle(self.rng.uniform(0.2, 0.9))
+                yield self._idle(self.rng.uniform(1.0, 2.5))
+            yield self._idle(self.rng.uniform(0.1, 0.6))
 
 
 class Walker:

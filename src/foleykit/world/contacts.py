@@ -11,6 +11,10 @@ MERGE_SECONDS = 0.04
 """Impacts of one body closer than this are heard as one."""
 AUDIBLE_IMPULSE = 0.012
 """N s; weaker impacts make no event."""
+AUDIBLE_TOUCH = 0.004
+"""N s; the same for blows with a tool or a fingertip, which are meant."""
+LEAP = 0.2
+"""N; smaller leaps of force are not looked at."""
 PROFILE_RATE = 100
 """Values per second of an event's profile."""
 
@@ -77,7 +81,7 @@ def find_impacts(history: PairHistory, contacts: Contacts, step_seconds: float) 
     short, spread = max(2, round(0.012 / step_seconds)), max(2, round(0.02 / step_seconds))
     merge = round(MERGE_SECONDS / step_seconds)
     before = _trailing_minimum(force, short)
-    leaps = np.flatnonzero(force - before > 0.4)
+    leaps = np.flatnonzero(force - before > LEAP)
     total = np.concatenate([[0.0], np.cumsum(force, dtype=np.float64)])
     impacts: list[Impact] = []
     free_from = 0
@@ -85,10 +89,12 @@ def find_impacts(history: PairHistory, contacts: Contacts, step_seconds: float) 
         if leap < free_from:
             continue
         end = min(leap + spread, len(force))
-        later = force[end + spread : end + 3 * spread]
-        resting = max(float(before[leap]), float(np.median(later)) if len(later) else 0.0)
+        first_later, last_later = min(end + spread, len(force)), min(end + 3 * spread, len(force))
+        later = (total[last_later] - total[first_later]) / max(last_later - first_later, 1)
+        resting = max(float(before[leap]), float(later))
         impulse = float(total[end] - total[leap] - resting * (end - leap)) * step_seconds
-        if impulse < AUDIBLE_IMPULSE / 2:
+        if impulse < AUDIBLE_TOUCH:
+            free_from = leap + 3
             continue
         first, last = np.searchsorted(contacts.step[history.rows], [leap, end])
         window = history.rows[first:last]
@@ -123,7 +129,7 @@ def merge_impacts(
         by_tool = [i for i in group if set(i.bodies) & tools]
         loudest = max(by_tool or group, key=lambda i: i.impulse)
         step = min(i.step for i in (by_tool or group))
-        if loudest.impulse >= AUDIBLE_IMPULSE:
+        if loudest.impulse >= (AUDIBLE_TOUCH if by_tool else AUDIBLE_IMPULSE):
             merged.append(Impact(step=step, bodies=loudest.bodies, impulse=loudest.impulse, point=loudest.point))
     return merged
 

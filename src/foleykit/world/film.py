@@ -12,6 +12,8 @@ from foleykit.world.render import Renderer
 from foleykit.world.scene import NUM_DROPS, PARKING_HEIGHT, STREAM_LENGTH
 from foleykit.world.stage import Stage
 
+ACTOR_GROUP, HIDDEN_GROUP = 1, 3
+"""MuJoCo geom groups: the actor's (drawn, but hides no contact) and what is never drawn."""
 _ELBOW = np.array([-0.55, -0.42, 0.16])
 """Metres; where the forearm of a right-handed actor points back to."""
 
@@ -85,6 +87,8 @@ class Film:
             if pours and name in stage.body
         ]
         self._tool_state = [int(model.jnt_qposadr[model.body_jntadr[stage.body[t.name]]]) for t in stage.scene.tools]
+        self._tool_geoms = [np.flatnonzero(model.geom_bodyid == stage.body[t.name]) for t in stage.scene.tools]
+        self._shown: int | None = None
         self._visible = np.array([1, 0, 1, 0, 0, 0], np.uint8)
         self._elbow = _ELBOW * (1, -1 if stage.scene.camera.left_handed else 1, 1)
 
@@ -100,11 +104,19 @@ class Film:
             data.mocap_pos[slot] = [c + swing * s for c, s in zip(distractor.centre, distractor.sweep, strict=True)]
         if self._stream:
             self._pose_stream(time, step)
-        address = self._tool_state[stage.active_tool[step]]
         if not stage.scene.walking:
+            address = self._tool_state[stage.active_tool[step]]
+            self._show_tool(int(stage.active_tool[step]) if data.qpos[address + 2] < PARKING_HEIGHT / 2 else -1)
             self._pose_forearm(data.qpos[address : address + 3], data.qpos[address + 3 : address + 7])
         mujoco.mj_kinematics(stage.model, data)
         mujoco.mj_camlight(stage.model, data)
+
+    def _show_tool(self, index: int) -> None:
+        """Hide every tool but one, so that the renderer does not spend time on what waits out of sight."""
+        if index != self._shown:
+            self._shown = index
+            for number, geoms in enumerate(self._tool_geoms):
+                self._stage.model.geom_group[geoms] = ACTOR_GROUP if number == index else HIDDEN_GROUP
 
     def _pose_stream(self, time: float, step: int) -> None:
         """Let liquid fall from the jug's spout while it pours."""

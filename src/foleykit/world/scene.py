@@ -451,7 +451,7 @@ def _draw_tool(
         case "hand":
             tip, mass, geoms = (0.05, 0.0, -0.02), 0.4, ""
         case "finger":
-            tip, mass = (0.075, 0.03, -0.018), 0.15
+            tip, mass = (0.075, 0.03, -0.018), 0.2
             geoms = f'<geom type="sphere" size="0.011" pos="0.075 0.03 -0.007" {solid}/>'
         case "fist":
             tip, mass = (0.02, 0.0, -0.04), 0.35
@@ -500,10 +500,11 @@ def _draw_tool(
             )
     if kind not in ("hand", "finger", "fist"):
         drawer.add_finish(name, finish_of(material, rng))
+    inertia = "0.03 0.05 0.05" if kind == "shoe" else "0.003 0.004 0.004"
     park = f"0 {number} {PARKING_HEIGHT}"
     drawer.bodies.append(
         f'<body name="{name}" pos="{park}" gravcomp="1" sleep="never"><freejoint/>'
-        f'<inertial pos="{tip[0] * 0.5:.3f} 0 0" mass="{mass:.3f}" diaginertia="0.003 0.004 0.004"/>'
+        f'<inertial pos="{tip[0] * 0.5:.3f} 0 0" mass="{mass:.3f}" diaginertia="{inertia}"/>'
         f"{'' if kind == 'shoe' else _hand_geoms(pointing=pointing)}{geoms}</body>"
         f'<body name="target_{name}" pos="{park}" mocap="true"/>'
     )
@@ -567,7 +568,8 @@ def _draw_camera(rng: np.random.Generator) -> CameraStyle:
     if head_mounted:
         azimuth, elevation = math.pi + rng.uniform(-0.35, 0.35), rng.uniform(0.55, 1.1)
     else:
-        azimuth, elevation = rng.uniform(-2.6, 2.6), rng.uniform(0.25, 0.9)
+        azimuth, elevation = rng.uniform(-2.6, 2.6), rng.uniform(0.35, 0.95)
+        distance *= 0.88
     direction = np.array(
         [math.cos(azimuth) * math.cos(elevation), math.sin(azimuth) * math.cos(elevation), math.sin(elevation)]
     )
@@ -711,7 +713,7 @@ def draw_scene(config: WorldConfig, place: Place, kind: PlaceKind, rng: np.rando
     """Return a scene at the place; the place's seed fixes its look, `rng` what lies and happens there."""
     look = np.random.default_rng([place.seed, 12])
     drawer = SceneDrawer(look)
-    walking = bool(look.random() < 0.13)
+    walking = bool(look.random() < 0.1)
     camera = _draw_walking_camera(rng) if walking else _draw_camera(rng)
     if walking:
         material = WALKED_SURFACES[look.integers(len(WALKED_SURFACES))]

@@ -71,7 +71,7 @@ class Stage:
             if (j := int(self.model.body_jntadr[b])) >= 0
         }
         self._rays = np.array([1, 0, 0, 1, 0, 0], np.uint8)
-        self._last_target: Path | None = None
+        self._last_pose: dict[str, Path] = {}
         self._active: Tool | None = None
         self.count = -round(SETTLING_SECONDS / config.physics_step)
         num_steps = config.num_steps
@@ -140,9 +140,9 @@ class Stage:
         """Play one stretch of movement; returns False when the video is over."""
         mujoco, model, data = self._mujoco, self.model, self.data
         tool, step = segment.tool, self.config.physics_step
-        previous = None if segment.appear else self._last_target
+        previous = None if segment.appear else self._last_pose.get(tool.name)
         positions, rotations = tool_targets(segment.path, tool, step, previous)
-        self._last_target = segment.path[-1]
+        self._last_pose[tool.name] = segment.path[-1]
         if self._active is not None and not self.scene.walking and (segment.vanish or self._active is not tool):
             self._park(self._active)
         if segment.vanish:

@@ -92,7 +92,7 @@ def _wood(rng: np.random.Generator, size: int) -> Finish:
 
 
 def _metal(rng: np.random.Generator, size: int) -> Finish:
-    kind = rng.choice(["steel", "dark", "brass", "copper"], p=[0.55, 0.15, 0.17, 0.13])
+    kind = rng.choice(["steel", "dark", "brass", "copper"], p=[0.62, 0.14, 0.15, 0.09])
     match kind:
         case "steel":
             base = hsv(rng.uniform(0.5, 0.68), rng.uniform(0, 0.09), rng.uniform(0.55, 0.78))
@@ -101,7 +101,7 @@ def _metal(rng: np.random.Generator, size: int) -> Finish:
         case "brass":
             base = hsv(rng.uniform(0.115, 0.14), rng.uniform(0.45, 0.68), rng.uniform(0.65, 0.85))
         case _:
-            base = hsv(rng.uniform(0.035, 0.055), rng.uniform(0.5, 0.68), rng.uniform(0.6, 0.82))
+            base = hsv(rng.uniform(0.03, 0.05), rng.uniform(0.38, 0.52), rng.uniform(0.7, 0.9))
     # Bands of light and dark stand for the surroundings that a real metal mirrors.
     bands = smooth_noise(rng, size, int(rng.integers(4, 9)), 1) * rng.uniform(0.35, 0.6)
     brushed = smooth_noise(rng, size, size, 3) * rng.uniform(0.03, 0.13)
