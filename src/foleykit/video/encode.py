@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import av
 import numpy as np
@@ -18,12 +18,14 @@ from foleykit.video.output import AudioCodec, audio_codec_for, writing
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
     from av.container import OutputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 Waveform = NDArray[np.float32]
+Item = TypeVar("Item")
 
 _BLOCK = 8192
 _OPUS_RATE = 48_000
@@ -135,7 +137,9 @@ class SoundEncoder:
         num_channels = first.shape[0]
         encoder, self._sample_format = _ENCODERS[codec]
         self._layout = _LAYOUTS[num_channels]
-        self._stream = container.add_stream(encoder, self.sample_rate, layout=self._layout, format=self._sample_format)
+        self._stream: AudioStream = container.add_stream(  # type: ignore[assignment]
+            encoder, self.sample_rate, layout=self._layout, format=self._sample_format
+        )
         if codec in ("aac", "opus"):
             self._stream.codec_context.bit_rate = _BITS_PER_CHANNEL_SECOND * num_channels
         resampled = _resampled(_with_first(first, chunks), sample_rate, self.sample_rate)
@@ -181,7 +185,7 @@ def _checked(chunks: Iterator[Waveform], sample_rate: int) -> Iterator[Waveform]
         yield np.nan_to_num(np.asarray(chunk, np.float32))
 
 
-def _with_first(first: Waveform, rest: Iterator[Waveform]) -> Iterator[Waveform]:
+def _with_first(first: Item, rest: Iterator[Item]) -> Iterator[Item]:
     yield first
     yield from rest
 
@@ -242,7 +246,7 @@ def write_video(
         sound = None
         if waveform is not None and sample_rate is not None:
             sound = SoundEncoder(container, waveform, sample_rate, codec=audio_codec_for(path, audio_codec))
-        for index, picture in enumerate(_with_first(first, pictures)):  # type: ignore[arg-type]
+        for index, picture in enumerate(_with_first(first, pictures)):
             frame = fit_frame(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"), stream)
             frame.pts, frame.time_base = index, 1 / rate
             container.mux(stream.encode(frame))

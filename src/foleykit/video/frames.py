@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
@@ -12,12 +13,19 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from foleykit.video.info import Orientation
+from foleykit.video.probe import exact
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 _UNSPECIFIED_COLORSPACE = 2
 _HD_HEIGHT = 720
+
+
+def seconds_of(frame: VideoFrame) -> Fraction:
+    """Return a frame's time stamp, which it must have, in seconds of the file's own clock."""
+    assert frame.pts is not None
+    return frame.pts * exact(frame.time_base)
 
 
 class Scaler:
@@ -44,7 +52,7 @@ class Scaler:
             interpolation=Interpolation.AREA,
             threads=1,
         )
-        return self._orientation.apply(small.to_ndarray())
+        return self._orientation.apply(np.asarray(small.to_ndarray(), np.uint8))
 
 
 class Deinterlacer:

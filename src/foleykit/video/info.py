@@ -101,6 +101,8 @@ class VideoInfo:
     """Time stamp of the first displayed picture in the file's own clock, in seconds."""
     duration: Fraction
     """Seconds from the first displayed picture to the end of the last."""
+    last_duration: Fraction
+    """Seconds for which the last picture is shown."""
     promised_duration: Fraction
     """Seconds that the header announces; more than `duration` when the file was cut off."""
     num_frames: int
@@ -126,6 +128,11 @@ class VideoInfo:
     @property
     def average_fps(self) -> float:
         return float(self.num_frames / self.duration)
+
+    @property
+    def nominal_fps(self) -> Fraction:
+        """The rate for containers that store a rate instead of the last picture's duration, so that the end stays."""
+        return (1 / self.last_duration if self.is_vfr else self.num_frames / self.duration).limit_denominator(1001)
 
     @property
     def rotation(self) -> int:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from foleykit.core.errors import InputError, MediaError, MediaWarning
 from foleykit.core.timeline import Timeline
-from foleykit.video.frames import Deinterlacer, Scaler
+from foleykit.video.frames import Deinterlacer, Scaler, seconds_of
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
-from foleykit.video.probe import exact, open_media, prepare_decoder, probe
+from foleykit.video.probe import open_media, prepare_decoder, probe
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -31,7 +31,8 @@ _MAX_THREADS = 4
 _THREADS_WORTHWHILE_PIXELS = 480 * 360
 _SEEKABLE = frozenset({"mp4", "mov", "3gp", "matroska", "webm"})
 _COUNTING_RATE = 48_000
-_TRUNCATED_RATIO = Fraction(101, 100)
+# A header that promises this much more than there is speaks of a file that was cut off.
+_CUT_OFF_SECONDS = Fraction(1, 10)
 
 
 @dataclass
@@ -154,7 +155,7 @@ class VideoReader:
         self._seek(container, stream)
         latest = float("-inf")
         for frame in Deinterlacer().run(self._decode(container, stream, damage)):
-            time = float(frame.pts * exact(frame.time_base) - self.info.start_time)
+            time = float(seconds_of(frame) - self.info.start_time)
             if time > latest and time < float(self.end):
                 latest = time
                 yield _Picture(time, frame)
@@ -162,7 +163,7 @@ class VideoReader:
     def _seek(self, container: InputContainer, stream: VideoStream) -> None:
         """Jump to the key frame before `start` where the container has an index."""
         if self.start > 1 and self.info.container in _SEEKABLE:
-            ticks = int((self.info.start_time + self.start) / exact(stream.time_base))
+            ticks = int((self.info.start_time + self.start) / self.info.time_base)
             container.seek(ticks, stream=stream, backward=True)
 
     def _decode(self, container: InputContainer, stream: VideoStream, damage: _Damage) -> Iterator[VideoFrame]:
@@ -199,10 +200,10 @@ class VideoReader:
         span = self.end - self.start
         lost = damage.lost(self.info, self.start, self.end)
         promised = span
-        if self.end == self.info.duration and self.info.promised_duration > self.end * _TRUNCATED_RATIO:
+        if self.end == self.info.duration and self.info.promised_duration > self.end + _CUT_OFF_SECONDS:
             promised = self.info.promised_duration - self.start
         if lost or promised > span:
-            used = float(max(span - lost, 0))
+            used = float(max(span - lost, Fraction(0)))
             digits = 1 if promised > 2 else 2
             warnings.warn(
                 MediaWarning(

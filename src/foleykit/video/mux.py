@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import av
 from foleykit.core.errors import MediaError, MediaWarning
 from foleykit.video.edits import trim_edit_list
 from foleykit.video.encode import ColorTags, SoundEncoder, Waveform, encode_video, fit_frame
-from foleykit.video.frames import Deinterlacer
+from foleykit.video.frames import Deinterlacer, seconds_of
 from foleykit.video.info import DEFAULT_LIMITS, VideoInfo
 from foleykit.video.output import AudioCodec, audio_codec_for, check_output, output_format, writing
 from foleykit.video.probe import exact, open_media, picture_stream, prepare_decoder, probe
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.stream import Stream
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 # These describe the container that was read, not the one that is written.
@@ -69,13 +71,13 @@ def mux(
     info = source if isinstance(source, VideoInfo) else probe(source)
     with open_media(info.path) as reading, writing(output, overwrite=overwrite) as container:
         pictures: VideoStream = reading.streams[info.stream_index]  # type: ignore[assignment]
-        copied = _copied_stream(container, pictures, info, output)
-        written = copied or _encoded_stream(container, pictures, info)
+        is_copied = _can_copy(pictures, info, output)
+        written = (_copied_stream if is_copied else _encoded_stream)(container, pictures, info)
         sound = SoundEncoder(container, waveform, sample_rate, codec=codec, seconds=info.duration)
         others = _kept_streams(reading, container, output)
         _keep_tags(reading, container)
-        if copied:
-            packets = _copied_packets(reading, {pictures.index: copied, **others}, info)
+        if is_copied:
+            packets = _copied_packets(reading, {pictures.index: written, **others}, info)
         else:
             packets = _encoded_packets(reading, pictures, written, info)
         for packet in packets:
@@ -85,35 +87,42 @@ def mux(
             container.mux(packet)
         container.mux(list(sound.packets()))
         container.close()
-        if copied and info.has_hidden_end:
+        if is_copied and info.has_hidden_end:
             trim_edit_list(Path(container.name.removeprefix("file:")), info.duration)
     assert sound.num_samples is not None
     return MuxResult(
         path=output,
-        is_picture_copied=copied is not None,
+        is_picture_copied=is_copied,
         audio_codec=codec,
         sample_rate=sound.sample_rate,
         num_samples=sound.num_samples,
     )
 
 
-def _copied_stream(
-    container: OutputContainer, pictures: VideoStream, info: VideoInfo, output: Path
-) -> VideoStream | None:
-    """Add a stream for untouched packets, or return None when they would not look the same in this container."""
+def _can_copy(pictures: VideoStream, info: VideoInfo, output: Path) -> bool:
+    """Return whether the container of `output` takes the packets, found out by writing its header to memory."""
+    target = output_format(output)
     is_partly_hidden = info.has_hidden_start or info.has_hidden_end
-    if not info.has_all_times or (is_partly_hidden and not output_format(output).has_edit_lists):
-        return None
+    if not info.has_all_times or (is_partly_hidden and not target.has_edit_lists):
+        return False
+    trial = av.open(io.BytesIO(), "w", format=target.name)
     try:
-        # Without `opaque` PyAV looks for an encoder of the same name, which decoders such as libdav1d do not have.
-        stream = container.add_stream_from_template(pictures, opaque=True)
-    except ValueError:
-        return None
-    # The length of the last picture follows from the frame rate in containers that store no durations.
-    rate = pictures.average_rate or pictures.guessed_rate
-    if rate:
-        stream.codec_context.framerate = exact(rate)
-    if info.codec == "hevc" and output_format(output).name in ("mp4", "mov"):
+        trial.add_stream_from_template(pictures, opaque=True)
+        trial.start_encoding()
+    except (ValueError, av.FFmpegError):
+        return False
+    finally:
+        with suppress(av.FFmpegError):
+            trial.close()
+    return True
+
+
+def _copied_stream(container: OutputContainer, pictures: VideoStream, info: VideoInfo) -> VideoStream:
+    """Add a stream for untouched packets."""
+    # Without `opaque` PyAV looks for an encoder of the same name, which decoders such as libdav1d do not have.
+    stream = container.add_stream_from_template(pictures, opaque=True)
+    stream.codec_context.framerate = info.nominal_fps
+    if info.codec == "hevc" and container.format.name in ("mp4", "mov"):
         # Players of one large vendor refuse the tag hev1, which FFmpeg would choose.
         stream.codec_context.codec_tag = "hvc1"
     stream.metadata.update(pictures.metadata)
@@ -123,12 +132,11 @@ def _copied_stream(
 def _encoded_stream(container: OutputContainer, pictures: VideoStream, info: VideoInfo) -> VideoStream:
     """Add a stream for pictures that are encoded again, with the same clock, colours and orientation."""
     context = pictures.codec_context
-    rate = Fraction(info.num_frames, 1) / info.duration
     stream = encode_video(
         container,
         width=context.width,
         height=context.height,
-        rate=rate.limit_denominator(1001),
+        rate=info.nominal_fps,
         time_base=info.time_base,
         colors=ColorTags(matrix=context.colorspace, primaries=context.color_primaries, transfer=context.color_trc),
     )
@@ -201,20 +209,28 @@ def _encoded_packets(
     """Yield the displayed pictures, encoded again at their true times."""
     prepare_decoder(pictures, DEFAULT_LIMITS, num_threads=2)
     clock = exact(written.codec_context.time_base)
+    fitted: VideoFrame | None = None
     latest = -1
     for frame in Deinterlacer().run(_good_frames(reading, pictures)):
-        ticks = round((frame.pts * exact(frame.time_base) - info.start_time) / clock)
-        if ticks > latest and ticks * clock < info.duration:
-            latest = ticks
-            fitted = fit_frame(frame, written)
-            fitted.pts, fitted.time_base = ticks, clock
-            yield from written.encode(fitted)
-    if latest < 0:
+        ticks = round((seconds_of(frame) - info.start_time) / clock)
+        if fitted is None:
+            ticks = 0  # The first picture that decodes stands for those lost before it.
+        elif ticks <= latest or ticks * clock >= info.duration:
+            continue
+        fitted = fit_frame(frame, written)
+        fitted.pts, fitted.time_base = ticks, clock
+        latest = ticks
+        yield from written.encode(fitted)
+    if fitted is None:
         raise MediaError(f"{info.path}: not one picture can be decoded")
+    last = round((info.duration - info.last_duration) / clock)
+    if last > latest:
+        fitted.pts = last  # Pictures lost at the end: the last good one is held.
+        yield from written.encode(fitted)
     yield from written.encode(None)
 
 
-def _good_frames(reading: InputContainer, pictures: VideoStream) -> Iterator[av.VideoFrame]:
+def _good_frames(reading: InputContainer, pictures: VideoStream) -> Iterator[VideoFrame]:
     packets = reading.demux(pictures)
     while True:
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import av
 
-from foleykit.core.errors import UsageError
+from foleykit.core.errors import MediaError, UsageError
 from foleykit.video.info import VideoInfo
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def writing(output: Path, *, overwrite: bool) -> Iterator[OutputContainer]:
     """Open a container under a temporary name beside `output`, and rename it only after everything was written.
 
     On any error or interruption the temporary file is removed. Raises UsageError when `output` exists without
-    `overwrite`, or when the disk refuses it.
+    `overwrite`, or when the disk refuses it, and MediaError when the container refuses what is put into it.
     """
     check_output(output, overwrite=overwrite)
     container_format = output_format(output)
@@ -107,6 +107,8 @@ def writing(output: Path, *, overwrite: bool) -> Iterator[OutputContainer]:
         raise UsageError(f"{output} cannot be written: permission denied") from error
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror or error}") from error
+    except av.FFmpegError as error:
+        raise MediaError(f"{output} cannot be written: {error.strerror}") from error
     finally:
         if container is not None:
             with suppress(av.FFmpegError, OSError):

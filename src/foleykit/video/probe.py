@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 
 from foleykit.core.errors import MediaError
 from foleykit.video.info import DEFAULT_LIMITS, AudioInfo, MediaLimits, Orientation, VideoInfo
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # FFmpeg reads still pictures and even plain text as if they were video.
 _NOT_VIDEO = frozenset({"image2", "tty", "bin", "xbin", "adf", "idf", "lrc", "srt", "ass", "webvtt"})
 _DEFAULT_FPS = 25
+# What Matroska writers note for each track, beside one length for the whole file.
+_DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 def exact(ratio: object) -> Fraction:
@@ -155,7 +158,7 @@ def _read_packets(container: InputContainer, stream: VideoStream, path: Path, li
     max_ticks = limits.max_seconds / time_base
     for other in container.streams:
         if other.index != stream.index:
-            other.discard = 48  # AVDISCARD_ALL: the demuxer skips the payload
+            other.discard = Discard.all
     try:
         for packet in container.demux(stream):
             if packet.size:
@@ -191,12 +194,14 @@ def _is_vfr(shown: list[int]) -> bool:
 
 
 def _promised(container: InputContainer, stream: VideoStream, found: Fraction) -> Fraction:
-    """Return the length that the header announces for the pictures, or `found` where it says nothing."""
-    if stream.duration:
-        return stream.duration * exact(stream.time_base)
-    # A Matroska header gives one length for all tracks; only a large difference means missing data.
-    if container.duration and container.duration > (found + 2) * av.time_base and not container.streams.audio:
-        return Fraction(container.duration, av.time_base)
+    """Return the length that the header announces for the pictures, or `found` where it says nothing certain."""
+    name = container.format.name
+    if name.startswith("mov,") or name == "avi":
+        return stream.duration * exact(stream.time_base) if stream.duration else found
+    tag = _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))
+    if tag:
+        hours, minutes, seconds = tag.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
     return found
 
 
@@ -259,6 +264,7 @@ def probe(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> VideoInfo:
             time_base=time_base,
             start_time=first * time_base,
             duration=duration,
+            last_duration=duration - shown_until_last,
             promised_duration=max(promised, duration),
             num_frames=len(times.shown),
             is_vfr=_is_vfr(times.shown),

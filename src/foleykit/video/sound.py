@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -30,11 +30,11 @@ _WORTH_A_WARNING_SECONDS = 0.25
 
 def to_float(frame: AudioFrame) -> NDArray[np.float32]:
     """Return the samples of a decoded frame as (C, S) float32, full scale at 1."""
-    samples = frame.to_ndarray()
+    samples: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.uint8:
-        return (samples.astype(np.float32) - 128) / 128
+        return (samples.astype(np.float32) - np.float32(128)) / np.float32(128)
     if np.issubdtype(samples.dtype, np.integer):
         return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
     return samples.astype(np.float32)
