@@ -17,6 +17,7 @@ from foleykit.evaluation.impact_examples import (
     ImpactWindow,
     collect_examples,
     draw_batch,
+    with_new_bodies,
 )
 from foleykit.evaluation.material_classifier import MaterialClassifier, MaterialClassifierConfig, train_classifier
 from foleykit.world.types import AMBIENCE_KINDS, MATERIALS, LongVideo
@@ -44,6 +45,16 @@ def test_examples_hold_what_the_stems_hold(drawn_video: VideoMaker) -> None:
     before = round((onset - 0.01) * 16_000)
     assert (examples.action[:, before + 160 : before + 800].abs().amax(1) > 0.01).all()
     assert examples.ambience.sum(0).argmax() == AMBIENCE_KINDS.index("fan")
+
+
+def test_new_bodies_strike_at_the_same_times_with_the_same_materials(drawn_video: VideoMaker) -> None:
+    video = drawn_video(0)
+    first, again, other = (with_new_bodies(video, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.stems.action, again.stems.action)
+    assert np.abs(first.stems.action - other.stems.action).max() > 0.01
+    for event, struck in zip(video.take.events, first.take.events, strict=True):
+        assert (event.time, event.material) == (struck.time, struck.material) and event.body_seed != struck.body_seed
+    assert set(collect_examples([first]).material.tolist()) <= set(collect_examples([video]).material.tolist())
 
 
 def test_batches_are_reproducible_and_labelled(examples: ImpactExamples) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foleykit.core.errors import ConfigError, InputError
+from foleykit.world.recordings import Recordings
 from foleykit.world.types import AMBIENCE_KINDS, MATERIALS, LongVideo, SoundEvent
+from foleykit.world.voice import voice_events
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +117,25 @@ def collect_examples(videos: Iterable[LongVideo], window: ImpactWindow = ImpactW
         ambient=torch.from_numpy(np.stack(ambient)),
         ambience=torch.from_numpy(np.stack(ambience)),
         window=window,
+    )
+
+
+def with_new_bodies(video: LongVideo, *, seed: int, recordings: Recordings | None = None) -> LongVideo:
+    """Return the visible impacts of `video` as other bodies of the same materials, shapes and sizes would sound.
+
+    A few simulated videos so give many bodies, none of which a generator trained on them has heard. Everything else is
+    left out of the events and the stems, except the background.
+    """
+    events = tuple(
+        replace(event, body_seed=int(np.random.default_rng((event.body_seed, seed)).integers(2**62)))
+        for event in video.take.events
+        if event.on_screen and event.kind == "impact"
+    )
+    take = replace(video.take, events=events)
+    rate = video.stems.sample_rate
+    action = voice_events(take, sample_rate=rate, seed=seed, on_screen=True, recordings=recordings)
+    return replace(
+        video, take=take, stems=replace(video.stems, action=action, off_screen=np.zeros_like(video.stems.off_screen))
     )
 
 
