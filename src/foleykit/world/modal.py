@@ -41,8 +41,8 @@ class Acoustics:
 
 ACOUSTICS: dict[Material, Acoustics] = {
     "wood": Acoustics(
-        pitch=230, num_modes=6, tilt_db=5, loss=0.026, base_decay=34, contact_ms=0.45,
-        burst_db=-7, burst_band=(150, 1400), burst_decay=130, loudness_db=0,
+        pitch=210, num_modes=6, tilt_db=5, loss=0.026, base_decay=34, contact_ms=0.45,
+        burst_db=-7, burst_band=(120, 1100), burst_decay=120, loudness_db=0,
     ),
     "metal": Acoustics(
         pitch=520, num_modes=22, tilt_db=0.5, loss=0.0009, base_decay=3.0, contact_ms=0.10,
@@ -57,8 +57,8 @@ ACOUSTICS: dict[Material, Acoustics] = {
         burst_db=-9, burst_band=(1800, 6000), burst_decay=260, loudness_db=0,
     ),
     "plastic": Acoustics(
-        pitch=520, num_modes=4, tilt_db=7, loss=0.055, base_decay=95, contact_ms=0.45,
-        burst_db=-4, burst_band=(700, 2600), burst_decay=230, loudness_db=-2,
+        pitch=720, num_modes=4, tilt_db=7, loss=0.05, base_decay=110, contact_ms=0.3,
+        burst_db=-4, burst_band=(1100, 3200), burst_decay=240, loudness_db=-2,
     ),
     "stone": Acoustics(
         pitch=2300, num_modes=24, tilt_db=-0.5, loss=0.022, base_decay=120, contact_ms=0.12,
@@ -155,7 +155,7 @@ def ring(modes: Modes, gains: NDArray[np.float64], num_samples: int, sample_rate
 
 def contact_seconds(material: Material, striker: Material, strength: float) -> float:
     """Return how long the two bodies touch: Hertz's law shortens it weakly as the blow gets harder."""
-    pair_ms = np.hypot(ACOUSTICS[material].contact_ms, 0.8 * ACOUSTICS[striker].contact_ms)
+    pair_ms = np.hypot(ACOUSTICS[material].contact_ms, 0.5 * ACOUSTICS[striker].contact_ms)
     return float(pair_ms * 1e-3 * np.clip(strength / 0.1, 1e-3, 1e3) ** -0.2)
 
 

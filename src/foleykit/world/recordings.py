@@ -80,6 +80,16 @@ _BEDS: dict[AmbienceKind, frozenset[str]] = {
     "stream": frozenset({"stream"}),
     "machine": frozenset({"machine_hum", "appliance"}),
 }
+_HIT_SECONDS: dict[Material, float] = {
+    "wood": 0.5,
+    "metal": 2.5,
+    "glass": 1.2,
+    "ceramic": 0.8,
+    "plastic": 0.4,
+    "stone": 0.35,
+    "cloth": 0.45,
+}
+"""How long a recorded hit may sound: what comes later is room and handling noise."""
 _LEFT_OUT = ("chimes", "squeaks", "garbage truck", "radiator", "steam engine", "coffee machine")
 
 _TURN: tuple[Split, ...] = ("train", "test", "train", "train", "valid", "train", "train")
@@ -148,7 +158,7 @@ class Recordings:
         position = int(rng.integers(len(row.onsets)))
         start = row.onsets[position]
         end = row.onsets[position + 1] - 0.01 if position + 1 < len(row.onsets) else np.inf
-        sound = _cut_hit(waveform, start, end, sample_rate)
+        sound = _cut_hit(waveform, start, min(end, start + _HIT_SECONDS[material]), sample_rate)
         if sound is None:
             return None
         self.used.add(row.key)
@@ -268,7 +278,7 @@ def _cut_hit(waveform: NDArray[np.float32], start: float, end: float, sample_rat
         onset -= step
     onset = max(0, onset)
     sound = piece[onset:].copy()
-    fade = np.linspace(1, 0, max(1, min(sound.size // 3, sample_rate // 20)), dtype=np.float32)
+    fade = np.linspace(1, 0, max(1, min(sound.size // 2, sample_rate // 4)), dtype=np.float32) ** 2
     sound[-fade.size :] *= fade
     rise = max(1, sample_rate // 2000)
     sound[:rise] *= np.linspace(1 / rise, 1, min(rise, sound.size), dtype=np.float32)
