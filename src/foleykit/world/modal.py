@@ -155,7 +155,7 @@ def ring(modes: Modes, gains: NDArray[np.float64], num_samples: int, sample_rate
 
 def contact_seconds(material: Material, striker: Material, strength: float) -> float:
     """Return how long the two bodies touch: Hertz's law shortens it weakly as the blow gets harder."""
-    pair_ms = np.hypot(ACOUSTICS[material].contact_ms, 0.5 * ACOUSTICS[striker].contact_ms)
+    pair_ms = np.hypot(ACOUSTICS[material].contact_ms, 0.65 * ACOUSTICS[striker].contact_ms)
     return float(pair_ms * 1e-3 * np.clip(strength / 0.1, 1e-3, 1e3) ** -0.2)
 
 
