@@ -17,12 +17,11 @@ from foleykit.core.errors import ModelError
 
 State = Literal["ok", "absent", "broken"]
 
-REQUIRED = ("torch", "numpy", "av", "safetensors", "soxr", "soundfile", "PIL", "typer", "rich")
+REQUIRED = ("torch", "numpy", "av", "safetensors", "transformers", "soxr", "soundfile", "PIL", "typer", "rich")
 OPTIONAL = {
     "mujoco": "simulating the training world; pip install 'foleykit[world]'",
     "tensorboard": "training logs; pip install 'foleykit[train]'",
     "diffusers": "networks at published size; pip install 'foleykit[published]'",
-    "transformers": "networks at published size; pip install 'foleykit[published]'",
 }
 HARMFUL_WHEN_BROKEN = ("torchvision", "torchaudio")
 """Never used here, but a broken build of one takes transformers and diffusers down with it."""
