@@ -20,6 +20,8 @@ HOME = np.array([-1.1, -0.45, 0.25, 0.3, 0.0, 0.0])
 """Where the hand waits outside the picture."""
 OVERSHOOT = 0.006
 """Metres that a planned blow aims below what it strikes, so that it surely lands."""
+SOLE_DEPTH = 0.001
+"""Metres by which a standing shoe is pressed into the ground."""
 
 
 class Sight(Protocol):
@@ -254,7 +256,7 @@ class Director:
     def _travel(self, end: Path) -> Segment:
         """Move over whatever stands in between, faster over short ways."""
         way = float(np.linalg.norm(end[:3] - self.pose[:3]))
-        count = self._count(self.rng.uniform(0.2, 0.35) + 0.4 * min(way, 1.0))
+        count = self._count(self.rng.uniform(0.18, 0.32) + 0.35 * min(way, 1.0))
         path = minimum_jerk(self.pose, end, count)
         path[:, 2] += np.sin(np.linspace(0, math.pi, count)) ** 2 * 0.4 * min(way, 0.4)
         self.pose = path[-1]
@@ -270,12 +272,13 @@ class Director:
         speed = float(np.exp(rng.uniform(math.log(0.5), math.log(3.0))))
         match action:
             case "hit":
-                heights = [rng.uniform(0.08, 0.22)]
+                count, period = int(rng.choice([1, 2, 3], p=[0.6, 0.25, 0.15])), rng.uniform(0.45, 0.9)
+                heights = list(rng.uniform(0.08, 0.22) * rng.uniform(0.7, 1.0, count))
             case "hammer":
                 count, period = int(rng.integers(3, 9)), 1 / rng.uniform(1.0, 4.5)
                 heights = list(min(0.2, 0.5 * speed * period * 0.5) * rng.uniform(0.75, 1.1, count))
             case "chop":
-                count, period = int(rng.integers(4, 14)), 1 / rng.uniform(2.0, 7.0)
+                count, period = int(rng.integers(3, 11)), 1 / rng.uniform(2.0, 7.5)
                 speed, swing = min(speed, 1.5), rng.uniform(0.05, 0.3)
                 heights = list(np.clip(0.25 * speed * period, 0.018, 0.08) * rng.uniform(0.8, 1.1, count))
             case _:
@@ -450,7 +453,7 @@ class Director:
             yield from self._gesture(tool, target)
         elif roll < 0.17:
             yield from self._wave(tool, target)
-        elif roll < 0.68 or not things:
+        elif roll < 0.62 or not things:
             match tool.kind:
                 case "knife":
                     action: Action = "chop"
@@ -459,10 +462,10 @@ class Director:
                 case _:
                     action = "hammer" if rng.random() < 0.5 else "hit"
             yield from self._beat(action, tool, target)
-        elif roll < 0.87:
+        elif roll < 0.86:
             held = things[rng.integers(len(things))]
-            yield from self._put("drop" if rng.random() < 0.65 else "place", held)
-        elif roll < 0.94 and round_things:
+            yield from self._put("drop" if rng.random() < 0.7 else "place", held)
+        elif roll < 0.93 and round_things:
             yield from self._roll(round_things[rng.integers(len(round_things))])
         elif rng.random() < 0.5:
             yield from self._scrape_tool(tool)
@@ -474,11 +477,11 @@ class Director:
         yield self._idle(self.rng.uniform(0.2, 1.2))
         while True:
             yield from self._next()
-            if self.rng.random() < 0.2:
+            if self.rng.random() < 0.12:
                 yield from self._leave()
             if self.rng.random() < 0.1:
                 yield self._idle(self.rng.uniform(1.0, 2.5))
-            yield self._idle(self.rng.uniform(0.1, 0.6))
+            yield self._idle(self.rng.uniform(0.05, 0.45))
 
 
 class Walker:
@@ -490,7 +493,7 @@ class Walker:
         self.rng = rng
         self.step = step
         self.log = Log()
-        self.poses = [np.array([0.0, side * 0.1, -OVERSHOOT, 0.0, 0.0, 0.0]) for side in (1, -1)]
+        self.poses = [np.array([0.0, side * 0.1, -SOLE_DEPTH, 0.0, 0.0, 0.0]) for side in (1, -1)]
 
     def _count(self, seconds: float) -> int:
         return max(2, round(seconds / self.step))
@@ -505,14 +508,15 @@ class Walker:
         fall = count - rise
         path[:, 2] = np.concatenate(
             [
-                hermite(-OVERSHOOT, lift, 0.0, 0.0, rise, self.step),
-                hermite(lift, -OVERSHOOT, 0.0, -speed, fall, self.step),
+                hermite(-SOLE_DEPTH, lift, 0.0, 0.0, rise, self.step),
+                hermite(lift, -SOLE_DEPTH, 0.0, -speed, fall, self.step),
             ]
         )
         u = np.linspace(0, 1, count)
         path[:, 4] = 0.5 * np.sin(np.pi * u) * (1 - u) - 0.35 * u * np.sin(np.pi * np.minimum(u * 1.2, 1))
         self.poses[foot] = end
-        return Segment(tool=self.scene.tools[foot], path=path)
+        settled = np.repeat(end[None], self._count(0.06), 0)
+        return Segment(tool=self.scene.tools[foot], path=np.concatenate([path, settled]))
 
     def _stand(self, seconds: float) -> Segment:
         return Segment(tool=self.scene.tools[0], path=np.repeat(self.poses[0][None], self._count(seconds), 0))
@@ -520,7 +524,7 @@ class Walker:
     def _spell(self) -> Iterator[Segment]:
         rng = self.rng
         cadence, length = rng.uniform(1.3, 2.3), rng.uniform(0.18, 0.4)
-        lift, speed = rng.uniform(0.05, 0.12), rng.uniform(0.25, 1.1)
+        lift, speed = rng.uniform(0.05, 0.12), rng.uniform(0.45, 1.2)
         foot = int(rng.integers(2))
         self.log.deeds.append(
             Deed(action="step", start=self.sight.now, end=math.inf, tool=self.scene.tools[0], target=self.scene.surface)

@@ -75,11 +75,16 @@ def _trailing_minimum(values: NDArray[np.float32], width: int) -> NDArray[np.flo
     return np.lib.stride_tricks.sliding_window_view(padded, width)[: len(values)].min(axis=1)
 
 
-def find_impacts(history: PairHistory, contacts: Contacts, step_seconds: float) -> list[Impact]:
-    """Return the moments at which the pair's force leaps above what it was, with the impulse of each leap."""
+def find_impacts(
+    history: PairHistory, contacts: Contacts, step_seconds: float, *, apart: float = MERGE_SECONDS
+) -> list[Impact]:
+    """Return the moments at which the pair's force leaps above what it was, with the impulse of each leap.
+
+    A leap within `apart` seconds of one that counts is part of it.
+    """
     force = history.force
     short, spread = max(2, round(0.012 / step_seconds)), max(2, round(0.02 / step_seconds))
-    merge = round(MERGE_SECONDS / step_seconds)
+    merge = round(apart / step_seconds)
     before = _trailing_minimum(force, short)
     leaps = np.flatnonzero(force - before > LEAP)
     total = np.concatenate([[0.0], np.cumsum(force, dtype=np.float64)])
@@ -105,12 +110,12 @@ def find_impacts(history: PairHistory, contacts: Contacts, step_seconds: float) 
 
 
 def merge_impacts(
-    impacts: list[Impact], *, static: frozenset[int], tools: frozenset[int], step_seconds: float
+    impacts: list[Impact], *, static: frozenset[int], tools: frozenset[int], softest_blow: float, step_seconds: float
 ) -> list[Impact]:
     """Return the audible impacts, one for all that a blow sets off within 40 ms in bodies that touch.
 
     A blow with a tool wins over what it makes the struck body do to its support; else the strongest wins and keeps the
-    earliest time.
+    earliest time. A tool's blow counts from `softest_blow` N s on.
     """
     merge = round(MERGE_SECONDS / step_seconds)
     groups: list[list[Impact]] = []
@@ -129,7 +134,7 @@ def merge_impacts(
         by_tool = [i for i in group if set(i.bodies) & tools]
         loudest = max(by_tool or group, key=lambda i: i.impulse)
         step = min(i.step for i in (by_tool or group))
-        if loudest.impulse >= (AUDIBLE_TOUCH if by_tool else AUDIBLE_IMPULSE):
+        if loudest.impulse >= (softest_blow if by_tool else AUDIBLE_IMPULSE):
             merged.append(Impact(step=step, bodies=loudest.bodies, impulse=loudest.impulse, point=loudest.point))
     return merged
 

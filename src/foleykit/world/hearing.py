@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from foleykit.world.choreography import Deed
 from foleykit.world.contacts import (
+    AUDIBLE_TOUCH,
+    MERGE_SECONDS,
     PROFILE_RATE,
     Impact,
     find_impacts,
@@ -20,6 +22,12 @@ from foleykit.world.scene import Thing
 from foleykit.world.stage import Stage
 from foleykit.world.types import Action, EventKind, Material, SoundEvent
 
+FOOTFALL_SECONDS = 0.2
+"""Heel and toe of one step are heard as one."""
+SOFTEST_STEP = 0.1
+"""N s; weaker touches of a shoe are feet that leave the ground."""
+FIRST_EVENT = 0.1
+"""Seconds; what touches earlier is the scene coming to life."""
 SLOWEST_IMPACT = 0.05
 """m/s; leaps of force between bodies that move slower are settling, not impacts."""
 
@@ -149,18 +157,23 @@ def hear(stage: Stage, film: Film, deeds: list[Deed]) -> list[SoundEvent]:
     for deed in deeds:
         if deed.action == "scrape":
             sliding[round(deed.start / step) : round(min(deed.end, stage.config.seconds) / step)] = True
+    apart, softest = (FOOTFALL_SECONDS, SOFTEST_STEP) if scene.walking else (MERGE_SECONDS, AUDIBLE_TOUCH)
     impacts: list[Impact] = []
     sustained: list[SoundEvent] = []
     for history in pair_histories(contacts, stage.config.num_steps):
         closing = listener.closing_speed(history.bodies)
         held = listener.held_against(history.bodies)
-        for impact in find_impacts(history, contacts, step):
+        for impact in find_impacts(history, contacts, step, apart=apart):
             slow = closing[max(impact.step - 6, 0) : impact.step + 2].max() < SLOWEST_IMPACT
-            if not slow and not held[impact.step]:
+            if not slow and not held[impact.step] and impact.step * step > FIRST_EVENT:
                 impacts.append(impact)
         sustained += _sustained(stage, film, history.bodies, history.force, sliding)
     pours = [listener.pour(deed) for deed in deeds if deed.action == "pour" and deed.start < stage.config.seconds]
-    return pours + listener.impacts(merge_impacts(impacts, static=static, tools=tools, step_seconds=step)) + sustained
+    return (
+        pours
+        + listener.impacts(merge_impacts(impacts, static=static, tools=tools, softest_blow=softest, step_seconds=step))
+        + sustained
+    )
 
 
 def _sustained(

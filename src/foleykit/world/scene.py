@@ -467,7 +467,7 @@ def _draw_tool(
             geoms = (
                 f'<geom type="box" size="0.13 0.042 0.012" pos="0.06 0 -0.033" {solid}/>'
                 f'<geom type="ellipsoid" size="0.125 0.042 0.045" pos="0.06 0 -0.015" {shown}/>'
-                '<geom type="capsule" size="0.055" fromto="-0.02 0 0.05 -0.08 0 0.5" group="1" contype="0" conaffinity="0" '
+                '<geom type="capsule" size="0.045" fromto="-0.03 0 0.06 -0.05 0 0.42" group="1" contype="0" conaffinity="0" '
                 'mass="0" material="sleeve"/>'
             )
         case "hammer":
