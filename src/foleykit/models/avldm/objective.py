@@ -21,9 +21,8 @@ def pooled_energy_error(predicted: Tensor, target: Tensor, *, bins: int, frames:
     """
 
     def local(magnitude: Tensor) -> Tensor:
-        energy = nn.functional.avg_pool2d(
-            magnitude.square()[:, None], (bins, frames), (bins // 2 or 1, frames // 2 or 1)
-        )
+        stride = (max(1, bins // 2), max(1, frames // 2))
+        energy = nn.functional.avg_pool2d(magnitude.square()[:, None], (bins, frames), stride)
         return 0.5 * (energy + 1e-10).log()
 
     return (local(predicted) - local(target)).abs().mean()
@@ -45,10 +44,14 @@ class CodecObjective(nn.Module):
         noise = torch.randn(mean.shape, generator=generator).to(mean.device)
         decoded = codec.decode_raw(mean + (0.5 * log_variance).exp() * noise)
         reconstruction = (decoded - mel).abs().mean() + 0.5 * (decoded - mel).square().mean()
-        energy = pooled_energy_error(codec.log_mel.magnitude(decoded), codec.log_mel.magnitude(mel), bins=4, frames=8)
+        made, true = codec.log_mel.magnitude(decoded), codec.log_mel.magnitude(mel)
+        energy = pooled_energy_error(made, true, bins=4, frames=8)
+        # Attacks and single tones carry most of a frame's energy in few bins; patches of equal weight lose them.
+        frame_energy = pooled_energy_error(made, true, bins=mel.shape[1], frames=1)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-        total = reconstruction + self.energy_weight * energy + self.kl_weight * kl
-        return Losses(total=total, parts={"reconstruction": reconstruction, "energy": energy, "kl": kl})
+        total = reconstruction + self.energy_weight * (energy + frame_energy) + self.kl_weight * kl
+        parts = {"reconstruction": reconstruction, "energy": energy, "frame_energy": frame_energy, "kl": kl}
+        return Losses(total=total, parts=parts)
 
 
 class VocoderObjective(nn.Module):

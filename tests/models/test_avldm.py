@@ -1,0 +1,226 @@
+"""The AV-LDM family at debug size: objectives learn, the pipeline keeps its promises about time and seeds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from foleykit.codecs.istft_vocoder import IstftVocoder
+from foleykit.codecs.mel_vae import MelVae
+from foleykit.core.checkpoint import save_weights
+from foleykit.core.config import from_dict, save_config, to_dict
+from foleykit.core.errors import ConfigError, InputError, ModelError
+from foleykit.core.types import AudioBatch, GeneratorBatch, VideoBatch
+from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
+from foleykit.encoders.visual.two_rate import TwoRateEncoder
+from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.models.avldm.network import AvConditioning, Denoiser
+from foleykit.models.avldm.objective import (
+    CodecObjective,
+    GeneratorObjective,
+    SimilarityObjective,
+    VideoObjective,
+    VocoderObjective,
+    pooled_energy_error,
+)
+from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, mirror_to, overlapping_chunks
+from foleykit.models.avldm.presets import debug, tiny_avldm
+
+CONFIG = debug()
+
+
+def pipeline_of(config: AvLdmConfig = CONFIG) -> AvLdmPipeline:
+    torch.manual_seed(0)
+    denoiser = Denoiser(config.denoiser)
+    # The output layer starts at zero; a random one makes every condition matter.
+    torch.nn.init.normal_(denoiser.project_out.weight, std=0.3)
+    rng = np.random.default_rng(0)
+    clips = [
+        AmbientClip(name=name, waveform=(level * rng.standard_normal((1, 48_000))).astype(np.float32))
+        for name, level in (("loud", 0.1), ("quiet", 0.001))
+    ]
+    return AvLdmPipeline(
+        config,
+        codec=MelVae(config.codec),
+        vocoder=IstftVocoder(config.vocoder),
+        video=TwoRateEncoder(config.video),
+        denoiser=denoiser,
+        similarity=AvSimilarity(
+            AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width)
+        ),
+        library=clips,
+    )
+
+
+def frames_of(num_frames: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(3).integers(0, 255, (num_frames, 32, 32, 3), dtype=np.uint8)
+
+
+def learns(objective: torch.nn.Module, batch: object, *, steps: int = 60, factor: float = 0.8) -> bool:
+    """Return whether repeating one batch brings its loss below `factor` of the first."""
+    optimizer = torch.optim.AdamW([p for p in objective.parameters() if p.requires_grad], lr=3e-3)
+    losses = []
+    for _ in range(steps):
+        loss = objective(batch, torch.Generator().manual_seed(0)).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses[-1] < factor * losses[0]
+
+
+def test_the_codec_and_the_vocoder_learn_one_batch() -> None:
+    torch.manual_seed(0)
+    batch = AudioBatch(waveform=0.1 * torch.randn(4, 640 * 10))
+    codec = MelVae(CONFIG.codec)
+    assert learns(CodecObjective(codec), batch)
+    assert learns(VocoderObjective(IstftVocoder(CONFIG.vocoder), codec), batch)
+
+
+def test_the_video_encoder_learns_one_batch() -> None:
+    torch.manual_seed(0)
+    batch = VideoBatch(
+        frames=torch.rand(2, 20, 3, 32, 32),
+        onset=(torch.rand(2, 20) > 0.8).float(),
+        material=torch.randint(0, 7, (2, 20)),
+        action=torch.randint(0, 11, (2, 20)),
+        envelope=torch.randn(2, 20, 16),
+    )
+    assert learns(VideoObjective(TwoRateEncoder(CONFIG.video)), batch)
+
+
+def generator_batch() -> GeneratorBatch:
+    torch.manual_seed(0)
+    return GeneratorBatch(
+        latents=torch.randn(4, 8, 30), video=torch.randn(4, 30, 32), ambient=torch.randn(4, 8, 30)
+    )
+
+
+def test_the_denoiser_and_the_towers_learn_one_batch() -> None:
+    assert learns(GeneratorObjective(Denoiser(CONFIG.denoiser), video_dropout=0.0), generator_batch(), steps=150)
+    towers = AvSimilarity(AvSimilarityConfig(video_width=32, latent_width=8))
+    assert learns(SimilarityObjective(towers), generator_batch())
+
+
+def test_without_video_the_pictures_do_not_matter_and_without_ambient_the_neighbour_does_not() -> None:
+    batch = generator_batch()
+    x, t = torch.randn(4, 8, 30), torch.full((4,), 0.5)
+    given = AvConditioning(video=batch.video, ambient=batch.ambient, has_video=torch.ones(4, dtype=torch.bool))
+    other_video = replace(given, video=torch.randn_like(batch.video))
+    other_ambient = replace(given, ambient=torch.randn_like(batch.ambient))
+    full = pipeline_of().denoiser
+    blind = pipeline_of(replace(CONFIG, denoiser=replace(CONFIG.denoiser, uses_ambient=False))).denoiser
+    assert not torch.equal(full(x, t, given), full(x, t, other_video))
+    assert torch.equal(full(x, t, given.without_video()), full(x, t, other_video.without_video()))
+    assert not torch.equal(full(x, t, given), full(x, t, other_ambient))
+    assert torch.equal(blind(x, t, given), blind(x, t, other_ambient))
+
+
+@pytest.mark.parametrize("num_samples", [700, 16_000, 48_000, 48_001, 160_123])
+def test_the_waveform_is_exactly_as_long_as_asked(num_samples: int) -> None:
+    pipeline = pipeline_of()
+    num_frames = -(-num_samples * 25 // 16_000)
+    waveform = pipeline([frames_of(num_frames)], num_samples=num_samples, num_steps=2)
+    assert waveform.shape == (1, num_samples) and np.isfinite(waveform).all()
+
+
+def test_one_seed_gives_one_sound_and_another_seed_another() -> None:
+    pipeline = pipeline_of()
+    features = pipeline.encode([frames_of(100)])
+    first, again, other = (
+        pipeline.generate(features, num_samples=64_000, ambient=pipeline.quiet().waveform, num_steps=2, seed=seed)
+        for seed in (5, 5, 6)
+    )
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_features_do_not_depend_on_how_the_stream_is_cut() -> None:
+    pipeline = pipeline_of()
+    frames = frames_of(610)
+    whole = pipeline.encode([frames]).values
+    pieces = pipeline.encode(frames[start : start + 64] for start in range(0, 610, 64)).values
+    at_once = pipeline.video(torch.from_numpy(frames)[None].permute(0, 1, 4, 2, 3).float() / 255)[0]
+    torch.testing.assert_close(whole, pieces)
+    torch.testing.assert_close(whole, at_once, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("num_frames", [1, 24, 250, 275, 276, 600])
+def test_chunks_cover_every_frame_once(num_frames: int) -> None:
+    frames = np.arange(num_frames)[:, None, None, None].astype(np.uint16)
+    parts = list(overlapping_chunks([frames[:7], frames[7:]], 250, 25))
+    cores = [part[left : len(part) - right, 0, 0, 0] for part, left, right in parts]
+    assert np.array_equal(np.concatenate(cores), np.arange(num_frames))
+
+
+def test_guidance_of_one_ignores_the_null() -> None:
+    pipeline = pipeline_of()
+    features = pipeline.encode([frames_of(75)])
+    ambient = pipeline.quiet().waveform
+    plain = pipeline.generate(features, num_samples=48_000, ambient=ambient, num_steps=2, guidance_scale=1.0)
+    with torch.no_grad():
+        pipeline.denoiser.null_video.add_(1.0)
+    moved = pipeline.generate(features, num_samples=48_000, ambient=ambient, num_steps=2, guidance_scale=1.0)
+    assert np.array_equal(plain, moved)
+
+
+def test_quiet_is_the_quietest_clip_of_the_library() -> None:
+    assert pipeline_of().quiet().name == "quiet"
+
+
+def test_a_short_recording_is_mirrored_until_it_fills_the_window() -> None:
+    samples = torch.arange(5.0)
+    assert mirror_to(samples, 12).tolist() == [0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 0, 1]
+    assert mirror_to(samples, 3).tolist() == [1, 2, 3]
+
+
+def test_wrong_inputs_are_named() -> None:
+    pipeline = pipeline_of()
+    features = pipeline.encode([frames_of(75)])
+    with pytest.raises(InputError, match="shorter than"):
+        pipeline.generate(features, num_samples=48_000, ambient=np.zeros((1, 100), np.float32))
+    with pytest.raises(InputError, match="do not cover"):
+        pipeline.generate(features, num_samples=480_000, ambient=pipeline.quiet().waveform)
+    with pytest.raises(InputError, match="at least one video frame"):
+        pipeline.encode([])
+
+
+def test_a_saved_model_loads_to_the_same_sound(tmp_path: Path) -> None:
+    pipeline = pipeline_of()
+    for name in ("codec", "vocoder", "video", "denoiser", "similarity"):
+        save_weights(getattr(pipeline, name), tmp_path / f"{name}.safetensors")
+    save_config(CONFIG, tmp_path / "config.json")
+    loaded = AvLdmPipeline.load(tmp_path)
+    features = pipeline.encode([frames_of(75)])
+    torch.testing.assert_close(loaded.encode([frames_of(75)]).values, features.values)
+    ambient = pipeline.quiet().waveform
+    first, second = (
+        model.generate(features, num_samples=48_000, ambient=ambient, num_steps=2) for model in (pipeline, loaded)
+    )
+    assert np.array_equal(first, second)
+    (tmp_path / "vocoder.safetensors").unlink()
+    with pytest.raises(ModelError, match="no weights at"):
+        AvLdmPipeline.load(tmp_path)
+
+
+def test_configs_survive_json_and_name_a_misspelt_key() -> None:
+    values = to_dict(tiny_avldm())
+    assert from_dict(AvLdmConfig, values) == tiny_avldm()
+    values["denoiser"]["num_heds"] = 4
+    with pytest.raises(ConfigError, match='"num_heds"; did you mean "num_heads"'):
+        from_dict(AvLdmConfig, values)
+
+
+def test_rates_that_do_not_match_are_refused() -> None:
+    with pytest.raises(ConfigError, match="do not match"):
+        replace(CONFIG, video=replace(CONFIG.video, fps=30.0))
+
+
+def test_local_energy_of_noise_does_not_depend_on_its_draw_as_single_bins_do() -> None:
+    """Two draws of one noise differ by several dB per bin, by little per patch."""
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(1, 64, 400, generator=generator).abs() for _ in range(2))
+    single = (first.clamp(min=1e-5).log() - second.clamp(min=1e-5).log()).abs().mean()
+    assert pooled_energy_error(first, second, bins=8, frames=16) < 0.15 * single
