@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-pytest.importorskip("mujoco", reason="the world needs MuJoCo: pip install 'foleykit[world]'")
+if find_spec("mujoco") is None:
+    pytest.skip("the world needs MuJoCo: pip install 'foleykit[world]'", allow_module_level=True)
 
 from foleykit.core.errors import ConfigError, MediaError, UsageError
 from foleykit.world.cache import build_cache, load_cached, open_cache

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
-pytest.importorskip("mujoco", reason="the world needs MuJoCo: pip install 'foleykit[world]'")
+if find_spec("mujoco") is None:
+    pytest.skip("the world needs MuJoCo: pip install 'foleykit[world]'", allow_module_level=True)
 
 from foleykit.audio.files import read_waveform
 from foleykit.core.errors import UsageError

@@ -189,7 +189,7 @@ def open_cache(root: Path, split: Split, *, limit: int | None = None) -> tuple[C
     """Return the videos of `split` in order of their index, at most `limit`; raises MediaError when there is none."""
     folders = sorted(path for path in (Path(root) / split).glob("[0-9]*") if path.is_dir())[:limit]
     if not folders:
-        raise MediaError(f"{root}: no {split} videos in this cache; build them with `foley world cache`")
+        raise MediaError(f"{root}: no {split} videos in this cache; build them with `foley world build`")
     return tuple(load_cached(folder) for folder in folders)
 
 
