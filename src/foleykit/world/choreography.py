@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from foleykit.world.scene import Scene, Thing, Tool
+from foleykit.world.parts import Thing, Tool
+from foleykit.world.scene import Scene
 from foleykit.world.types import Action
 
 Path = NDArray[np.float64]

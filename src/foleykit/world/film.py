@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foleykit.world.choreography import Deed
+from foleykit.world.parts import NUM_DROPS, PARKING_HEIGHT, STREAM_LENGTH
 from foleykit.world.render import Renderer
-from foleykit.world.scene import NUM_DROPS, PARKING_HEIGHT, STREAM_LENGTH
 from foleykit.world.stage import Stage
 
 ACTOR_GROUP, HIDDEN_GROUP = 1, 3

@@ -18,7 +18,7 @@ from foleykit.world.contacts import (
     sounding_spells,
 )
 from foleykit.world.film import Film
-from foleykit.world.scene import Thing
+from foleykit.world.parts import Thing
 from foleykit.world.stage import Stage
 from foleykit.world.types import Action, EventKind, Material, SoundEvent
 
@@ -28,6 +28,8 @@ SOFTEST_STEP = 0.1
 """N s; weaker touches of a shoe are feet that leave the ground."""
 FIRST_EVENT = 0.1
 """Seconds; what touches earlier is the scene coming to life."""
+LOUDEST_SHOVE = 0.05
+"""N s; weaker leaps of force while something is pushed about belong to the scraping."""
 SLOWEST_IMPACT = 0.05
 """m/s; leaps of force between bodies that move slower are settling, not impacts."""
 
@@ -165,7 +167,8 @@ def hear(stage: Stage, film: Film, deeds: list[Deed]) -> list[SoundEvent]:
         held = listener.held_against(history.bodies)
         for impact in find_impacts(history, contacts, step, apart=apart):
             slow = closing[max(impact.step - 6, 0) : impact.step + 2].max() < SLOWEST_IMPACT
-            if not slow and not held[impact.step] and impact.step * step > FIRST_EVENT:
+            pushed = sliding[impact.step] and impact.impulse < LOUDEST_SHOVE and not tools & set(history.bodies)
+            if not (slow or pushed or held[impact.step]) and impact.step * step > FIRST_EVENT:
                 impacts.append(impact)
         sustained += _sustained(stage, film, history.bodies, history.force, sliding)
     pours = [listener.pour(deed) for deed in deeds if deed.action == "pour" and deed.start < stage.config.seconds]

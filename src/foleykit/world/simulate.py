@@ -9,8 +9,9 @@ from foleykit.world.choreography import Deed, Director, Walker
 from foleykit.world.config import WorldConfig
 from foleykit.world.film import CameraPath, Film
 from foleykit.world.hearing import hear
+from foleykit.world.places import draw_place
 from foleykit.world.render import imitate_camera
-from foleykit.world.scene import Scene, draw_place, draw_scene
+from foleykit.world.scene import Scene, draw_scene
 from foleykit.world.stage import Stage
 from foleykit.world.types import MATERIALS, Action, Shape, SoundEvent, Split, Take
 

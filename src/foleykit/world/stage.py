@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from foleykit.world.choreography import Path, Segment
 from foleykit.world.config import WorldConfig
 from foleykit.world.contacts import Contacts
-from foleykit.world.scene import HOLD_LAG, PARKING_HEIGHT, Scene, Thing, Tool
+from foleykit.world.parts import HOLD_LAG, PARKING_HEIGHT, Thing, Tool
+from foleykit.world.scene import Scene
 
 SETTLING_SECONDS = 0.4
 """Objects come to rest for this long before the video starts."""
