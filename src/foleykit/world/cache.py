@@ -149,13 +149,25 @@ def build_cache(
     folder.mkdir(parents=True, exist_ok=True)
     _claim(root, cache_config)
     for leftover in folder.glob(".*.part"):
-        shutil.rmtree(leftover, ignore_errors=True)
+        if not _is_running(int(leftover.name.split(".")[-2])):
+            shutil.rmtree(leftover, ignore_errors=True)
     missing = [index for index in range(num_videos) if not (folder / f"{index:06d}").is_dir()]
     num_done = num_videos - len(missing)
     report("rendering", num_done / max(1, num_videos))
     for _ in _rendered(root, cache_config, split, missing, recordings, workers):
         num_done += 1
         report("rendering", num_done / num_videos)
+
+
+def _is_running(process: int) -> bool:
+    """Return whether a process of this machine, perhaps another build of the same cache, is alive."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def load_cached(folder: Path) -> CachedVideo:

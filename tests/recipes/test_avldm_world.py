@@ -1,0 +1,92 @@
+"""Every training stage runs from one command's arguments, at debug size, on a world rendered for the test."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foleykit.core.errors import FoleyError, ModelError, UsageError
+from foleykit.models.avldm.pipeline import AvLdmPipeline
+from foleykit.recipes.ambient_library import write_library
+from foleykit.recipes.avldm_batches import draw_neighbour, onset_targets
+from foleykit.recipes.avldm_evaluation import (
+    WorldSetArgs,
+    generate_condition,
+    neighbour_ambient,
+    quiet_ambient,
+    with_denoiser,
+    write_world_reference,
+)
+from foleykit.recipes.avldm_world import STAGES, TrainArgs, bundle, train
+from foleykit.recipes.world_data import WorldDataArgs
+from foleykit.world.config import WorldConfig
+from foleykit.world.types import SoundEvent
+
+
+@pytest.fixture(scope="module")
+def renders() -> None:
+    """Skip what renders the world where MuJoCo or an off-screen OpenGL library is missing."""
+    pytest.importorskip("mujoco", reason="the world needs MuJoCo: pip install 'foleykit[world]'")
+    from foleykit.world.stream import make_take
+
+    try:
+        make_take(WorldConfig(seconds=1.0, frame_size=(16, 16)), seed=0, index=0, split="train")
+    except FoleyError as error:
+        pytest.skip(f"the world cannot be rendered here: {error}")
+
+
+def event(time: float, on_screen: bool = True) -> SoundEvent:
+    return SoundEvent(
+        time=time,
+        duration=0.0,
+        kind="impact",
+        action="hit",
+        material="wood",
+        striker="metal",
+        shape="block",
+        size=0.1,
+        strength=1.0,
+        body_seed=1,
+        on_screen=on_screen,
+    )
+
+
+def test_onset_targets_mark_the_nearest_frame_and_ignore_what_is_not_seen() -> None:
+    targets = onset_targets([event(1.2), event(1.6, on_screen=False)], 1.0, 25, 25.0)
+    assert targets[5] == 1.0 and targets[[4, 6]].tolist() == pytest.approx([0.4, 0.4]) and targets[10:].max() == 0
+
+
+def test_a_neighbour_never_overlaps_its_clip_and_every_place_is_drawn() -> None:
+    rng = np.random.default_rng(0)
+    drawn = {draw_neighbour(rng, 30, 20, 100) for _ in range(2000)}
+    assert all(start + 20 <= 30 or start >= 50 for start in drawn)
+    assert drawn == set(range(11)) | set(range(50, 81))
+
+
+def test_all_stages_train_and_the_bundle_generates(tmp_path: Path, renders: None) -> None:
+    world = WorldConfig(seconds=10.0, frame_size=(32, 32))
+    data = WorldDataArgs(cache=tmp_path / "cache", num_videos=4, workers=1, world=world)
+    args = TrainArgs(
+        preset="debug", stage="codec", data=data, output=tmp_path / "run", num_steps=3, batch_size=2, checkpoint_every=3
+    )
+    with pytest.raises(ModelError, match="train the stage"):
+        train(replace(args, stage="vocoder"))
+    for stage in STAGES:
+        assert (train(replace(args, stage=stage)) / "model.safetensors").is_file()
+    folder = tmp_path / "model"
+    bundle(args, folder)
+    with pytest.raises(UsageError, match="already holds a model"):
+        bundle(args, folder)
+    write_library(folder / "ambient", sample_rate=16_000, seconds=3.0)
+    pipeline = AvLdmPipeline.load(folder)
+    waveform = pipeline([np.zeros((75, 32, 32, 3), np.uint8)], num_samples=48_000, num_steps=2)
+    assert waveform.shape == (1, 48_000) and np.isfinite(waveform).all()
+
+    held_out = WorldSetArgs(data=data, folder=tmp_path / "set", num_clips=2)
+    infos = write_world_reference(held_out)
+    neighbour = neighbour_ambient(held_out.folder / "reference")
+    with_neighbour = generate_condition(held_out, pipeline, "neighbour", neighbour)
+    assert sorted(path.stem for path in with_neighbour.glob("*.wav")) == sorted(info.clip_id for info in infos)
+    blind = with_denoiser(pipeline, tmp_path / "run" / "generator" / "model.safetensors", uses_ambient=False)
+    generate_condition(held_out, blind, "blind", quiet_ambient(blind))
