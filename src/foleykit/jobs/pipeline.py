@@ -24,6 +24,7 @@ from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, VideoFeat
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
 from foleykit.video.io import VideoReader
 from foleykit.video.probe import probe
+from foleykit.video.shots import ShotDetector
 
 if TYPE_CHECKING:
     from foleykit.jobs.load import ModelDescription
@@ -42,6 +43,8 @@ class Scene:
     end: Fraction
     """Second up to which there is new sound."""
     features: VideoFeatures
+    shots: tuple[float, ...] = ()
+    """Seconds from `start` at which the picture cuts to another shot."""
 
 
 class FoleyPipeline:
@@ -129,9 +132,13 @@ class FoleyPipeline:
         reader = VideoReader(info, fps=config.video_fps, size=config.frame_size, start=start, end=end)
         expected = len(reader)
 
+        detector = ShotDetector(config.video_fps)
+        shots: list[float] = []
+
         def chunks() -> Iterator[NDArray[np.uint8]]:
             done = 0
             for chunk in reader:
+                shots.extend(detector.update(chunk))
                 yield chunk
                 done += len(chunk)
                 report("look", min(1.0, done / expected))
@@ -140,7 +147,7 @@ class FoleyPipeline:
         with self._precision():
             features = self.model.encode(chunks())
         report("look", 1)
-        return Scene(info=info, start=start, end=end, features=features)
+        return Scene(info=info, start=start, end=end, features=features, shots=tuple(shots))
 
     def _voice(
         self, scene: Scene, settings: Settings, clip: AmbientClip, with_stems: bool, report: Report
@@ -177,6 +184,7 @@ class FoleyPipeline:
                 seed=settings.seed,
                 num_steps=settings.num_steps,
                 guidance_scale=settings.guidance_scale,
+                shots=scene.shots,
                 progress=lambda fraction: report(stage, fraction),
             )
 
