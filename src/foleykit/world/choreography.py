@@ -100,7 +100,7 @@ def hermite(start: float, end: float, speed_start: float, speed_end: float, coun
 
 
 class Director:
-    """Improvises a script for one scene; `script` is a generator because each plan needs to see how the last one ended."""
+    """Improvises a script for one scene; a generator, because each plan needs to see how the last one ended."""
 
     def __init__(self, scene: Scene, sight: Sight, rng: np.random.Generator, step: float) -> None:
         self.scene = scene

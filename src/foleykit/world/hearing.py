@@ -90,7 +90,7 @@ class Listener:
         return np.max(speeds, axis=0)  # type: ignore[no-any-return]
 
     def held_against(self, bodies: tuple[int, int]) -> NDArray[np.bool_]:
-        """Return (num_steps,) True where this pair is rubbed together on purpose, so that its leaps of force are no blows."""
+        """Return (num_steps,) True where this pair is rubbed together on purpose: its leaps of force are no blows."""
         config = self._stage.config
         mask = np.zeros(config.num_steps, bool)
         for deed in self._deeds:

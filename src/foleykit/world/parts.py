@@ -44,7 +44,7 @@ DENSITY: dict[Material, float] = {
     "cloth": 200,
 }
 HOLD_LAG = 0.008
-"""Seconds by which a held tool trails its target; at an impedance of one half the weld is a spring that a blow can halt."""
+"""Seconds by which a held tool trails its target; at an impedance of one half the weld is a spring that blows halt."""
 STREAM_LENGTH = 0.11
 """Metres that poured liquid is seen to fall."""
 NUM_DROPS = 4
@@ -109,15 +109,16 @@ class SceneDrawer:
         self.pictures: list[tuple[str, Picture]] = []
 
     def add_finish(self, name: str, finish: Finish, *, flat: bool = False, repeat: float = 1.0) -> None:
-        """Register texture and material `name`; `flat` maps the picture once per `1 / repeat` metres instead of around."""
+        """Register texture and material `name`; `flat` maps the picture every `1 / repeat` metres, else around."""
         size = finish.picture.shape[0]
         height = size if flat else 6 * size
         kind = "2d" if flat else "cube"
+        uniform = "true" if flat else "false"
         self.assets.append(
-            f'<texture name="{name}" type="{kind}" builtin="flat" width="{size}" height="{height}" rgb1="1 1 1" rgb2="1 1 1"/>'
-            f'<material name="{name}" texture="{name}" rgba="1 1 1 {finish.alpha:.3f}" specular="{finish.specular:.3f}" '
-            f'shininess="{finish.shininess:.3f}" emission="{finish.emission:.3f}" texuniform="{"true" if flat else "false"}" '
-            f'texrepeat="{repeat:.3f} {repeat:.3f}"/>'
+            f'<texture name="{name}" type="{kind}" builtin="flat" width="{size}" height="{height}"/>'
+            f'<material name="{name}" texture="{name}" rgba="1 1 1 {finish.alpha:.3f}" '
+            f'specular="{finish.specular:.3f}" shininess="{finish.shininess:.3f}" emission="{finish.emission:.3f}" '
+            f'texuniform="{uniform}" texrepeat="{repeat:.3f} {repeat:.3f}"/>'
         )
         picture = finish.picture if flat else np.concatenate([finish.picture] * 6)
         self.pictures.append((name, picture))
@@ -339,8 +340,8 @@ def draw_tool(
             geoms = (
                 f'<geom type="box" size="0.13 0.042 0.012" pos="0.06 0 -0.033" {solid}/>'
                 f'<geom type="ellipsoid" size="0.125 0.042 0.045" pos="0.06 0 -0.015" {shown}/>'
-                '<geom type="capsule" size="0.045" fromto="-0.03 0 0.06 -0.05 0 0.42" group="1" contype="0" conaffinity="0" '
-                'mass="0" material="sleeve"/>'
+                '<geom type="capsule" size="0.045" fromto="-0.03 0 0.06 -0.05 0 0.42" material="sleeve" '
+                'group="1" contype="0" conaffinity="0" mass="0"/>'
             )
         case "hammer":
             reach, depth, radius = rng.uniform(0.16, 0.26), rng.uniform(0.035, 0.055), rng.uniform(0.016, 0.028)
@@ -368,7 +369,8 @@ def draw_tool(
             tip, mass = (0.05 + length, 0.0, -2 * height + 0.01), rng.uniform(0.15, 0.3)
             geoms = (
                 f'<geom type="capsule" size="0.012" fromto="-0.05 0 0 0.045 0 0" {handle}/>'
-                f'<geom type="box" size="{length:.3f} 0.002 {height:.3f}" pos="{0.05 + length:.3f} 0 {0.01 - height:.3f}" {solid}/>'
+                f'<geom type="box" size="{length:.3f} 0.002 {height:.3f}" '
+                f'pos="{0.05 + length:.3f} 0 {0.01 - height:.3f}" {solid}/>'
             )
     if kind not in ("hand", "finger", "fist"):
         drawer.add_finish(name, finish_of(material, rng))

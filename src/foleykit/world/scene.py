@@ -79,8 +79,9 @@ def draw_scene(config: WorldConfig, place: Place, kind: PlaceKind, rng: np.rando
     )  # fmt: skip
     solid = f'contype="1" conaffinity="3" condim="4" friction="0.6 0.005 0.0004" solref="{solref(material, look)}"'
     drawer.bodies.append(
-        f'<body name="surface" pos="{half[0] - 2 if walking else 0:.3f} 0 {-half[2]:.4f}"><geom name="surface" type="box" '
-        f'size="{half[0]:.3f} {half[1]:.3f} {half[2]:.4f}" material="surface" {solid}/></body>'
+        f'<body name="surface" pos="{half[0] - 2 if walking else 0:.3f} 0 {-half[2]:.4f}">'
+        f'<geom name="surface" type="box" size="{half[0]:.3f} {half[1]:.3f} {half[2]:.4f}" material="surface" {solid}/>'
+        "</body>"
         f'<body name="ground"><geom name="ground" type="plane" size="{2 * half[0] + 3:.1f} 4 1" '
         f'pos="0 0 {floor_height - 2 * half[2]}" material="floor" contype="1" conaffinity="3"/></body>'
     )
@@ -114,8 +115,8 @@ def _model_text(config: WorldConfig, drawer: SceneDrawer, camera: CameraStyle, b
 <visual><quality numslices="{slices}" numstacks="{stacks}" numquads="{quads}" offsamples="{config.multisampling}"
  shadowsize="{2048 if config.shadows else 0}"/>
 <global offwidth="{width}" offheight="{height}"/><map znear="0.02" zfar="12" shadowclip="1.2"/>
-<headlight ambient="{brightness:.2f} {brightness:.2f} {brightness:.2f}" diffuse="0.25 0.25 0.25" specular="0.1 0.1 0.1"/>
-</visual>
+<headlight ambient="{brightness:.2f} {brightness:.2f} {brightness:.2f}" diffuse="0.25 0.25 0.25"
+ specular="0.1 0.1 0.1"/></visual>
 <statistic extent="1" center="0 0 0"/>
 <asset>{"".join(drawer.assets)}</asset>
 <worldbody>{"".join(drawer.bodies)}

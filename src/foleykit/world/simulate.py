@@ -58,19 +58,16 @@ def _off_screen(seconds: float, rng: np.random.Generator) -> list[SoundEvent]:
         material = MATERIALS[rng.integers(len(MATERIALS))]
         shape: Shape = ("plate", "vessel", "bar", "block")[rng.integers(4)]
         count, gap = (int(rng.integers(2, 7)), rng.uniform(0.2, 0.6)) if action != "drop" else (1, 0.0)
-        size, seed, strength = (
-            float(rng.uniform(0.1, 1.0)),
-            int(rng.integers(1 << 31)),
-            float(np.exp(rng.uniform(-3.5, 0))),
-        )
+        size, body_seed = float(rng.uniform(0.1, 1.0)), int(rng.integers(1 << 31))
+        strength = float(np.exp(rng.uniform(-3.5, 0)))
         striker = MATERIALS[rng.integers(len(MATERIALS))]
         for number in range(count):
-            time = start + number * gap * rng.uniform(0.92, 1.08)
+            time, force = start + number * gap * rng.uniform(0.92, 1.08), strength * float(rng.uniform(0.7, 1.3))
             if time < seconds:
                 events.append(
                     SoundEvent(
-                        time=float(time), duration=0.0, kind="impact", action=action, material=material, striker=striker,
-                        shape=shape, size=size, strength=strength * float(rng.uniform(0.7, 1.3)), body_seed=seed, on_screen=False,
+                        time=float(time), duration=0.0, kind="impact", action=action, material=material,
+                        striker=striker, shape=shape, size=size, strength=force, body_seed=body_seed, on_screen=False,
                     )
                 )  # fmt: skip
     return events

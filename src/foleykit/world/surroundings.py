@@ -76,8 +76,8 @@ def draw_surroundings(
         shape, height = rng.choice(["box", "cylinder", "ellipsoid"]), rng.uniform(FLOOR_HEIGHT, 0.4)
         if off_view:
             drawer.bodies.append(
-                f'<geom type="{shape}" pos="{distance * math.cos(angle):.3f} {distance * math.sin(angle):.3f} {height:.3f}" '
-                f'size="{half[0]:.3f} {half[1]:.3f} {half[2]:.3f}" material="{name}" {static}/>'
+                f'<geom type="{shape}" material="{name}" {static} size="{half[0]:.3f} {half[1]:.3f} {half[2]:.3f}" '
+                f'pos="{distance * math.cos(angle):.3f} {distance * math.sin(angle):.3f} {height:.3f}"/>'
             )
     for _ in range(rng.integers(1, 4)):
         azimuth, height = rng.uniform(-math.pi, math.pi), rng.uniform(0.8, 2.2)
@@ -202,5 +202,6 @@ def draw_occluder(drawer: SceneDrawer, camera: CameraStyle, rng: np.random.Gener
     drawer.add_finish("occluder", finish_of(MATERIALS[rng.integers(len(MATERIALS))], rng))
     drawer.bodies.append(
         f'<geom type="{rng.choice(["box", "cylinder"])}" pos="{x:.3f} {y:.3f} {z - 0.08:.3f}" '
-        f'size="{half[0]:.3f} {half[1]:.3f} {2 * half[2]:.3f}" material="occluder" group="2" contype="0" conaffinity="0"/>'
+        f'size="{half[0]:.3f} {half[1]:.3f} {2 * half[2]:.3f}" material="occluder" '
+        'group="2" contype="0" conaffinity="0"/>'
     )
