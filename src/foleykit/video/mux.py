@@ -183,7 +183,21 @@ def _copied_packets(reading: InputContainer, targets: dict[int, Stream], info: V
     """Yield packets for the output, on a clock that starts with the first displayed picture."""
     shifts = {index: round(info.start_time / exact(reading.streams[index].time_base)) for index in targets}
     latest: dict[int, int] = {}
-    packets = reading.demux([reading.streams[index] for index in targets])
+    usual_ticks = max(1, round(info.duration / info.num_frames / info.time_base))
+    for packet in _with_decoding_times(_packets(reading, targets), info.stream_index, usual_ticks):
+        assert packet.pts is not None and packet.dts is not None
+        index = packet.stream_index
+        # Containers refuse decoding times that do not rise, as some damaged or joined files have them.
+        dts = max(packet.dts - shifts[index], latest.get(index, packet.dts - shifts[index] - 1) + 1)
+        packet.dts, packet.pts = dts, max(packet.pts - shifts[index], dts)
+        latest[index] = dts
+        packet.stream = targets[index]
+        yield packet
+
+
+def _packets(reading: InputContainer, indices: Iterable[int]) -> Iterator[Packet[Stream]]:
+    """Yield the packets of some streams that hold something and have a time, as far as the file can be read."""
+    packets = reading.demux([reading.streams[index] for index in indices])
     while True:
         try:
             packet = next(packets, None)
@@ -191,16 +205,33 @@ def _copied_packets(reading: InputContainer, targets: dict[int, Stream], info: V
             return
         if packet is None:
             return
-        if not packet.size or packet.dts is None or packet.pts is None:
+        if packet.size and packet.pts is not None:
+            yield packet
+
+
+def _with_decoding_times(
+    packets: Iterator[Packet[Stream]], picture_index: int, usual_ticks: int
+) -> Iterator[Packet[Stream]]:
+    """Yield the same packets, each with a decoding time: Matroska tells none for the first of reordered pictures."""
+    waiting: list[Packet[Stream]] = []
+    for packet in packets:
+        if packet.dts is None and packet.stream_index != picture_index:
+            packet.dts = packet.pts
+        if packet.dts is None or (waiting and packet.stream_index != picture_index):
+            waiting.append(packet)
             continue
-        index = packet.stream_index
-        packet.pts -= shifts[index]
-        # Containers refuse decoding times that do not rise, as some damaged or joined files have them.
-        packet.dts = max(packet.dts - shifts[index], latest.get(index, packet.dts - shifts[index] - 1) + 1)
-        packet.pts = max(packet.pts, packet.dts)
-        latest[index] = packet.dts
-        packet.stream = targets[index]
+        yield from _timed(waiting, packet.dts, usual_ticks)
+        waiting = []
         yield packet
+    yield from _timed(waiting, min((p.pts for p in waiting if p.pts is not None), default=0), usual_ticks)
+
+
+def _timed(waiting: list[Packet[Stream]], before: int, usual_ticks: int) -> Iterator[Packet[Stream]]:
+    """Yield `waiting` with decoding times at the usual distance that end before `before`."""
+    for place, packet in enumerate(reversed(waiting), start=1):
+        if packet.dts is None:
+            packet.dts = before - place * usual_ticks
+    yield from waiting
 
 
 def _encoded_packets(

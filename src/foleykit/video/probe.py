@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # FFmpeg reads still pictures and even plain text as if they were video.
 _NOT_VIDEO = frozenset({"image2", "tty", "bin", "xbin", "adf", "idf", "lrc", "srt", "ass", "webvtt"})
 _DEFAULT_FPS = 25
-# What Matroska writers note for each track, beside one length for the whole file.
+# What Matroska writers note for each track, counted from 0, beside one length for the whole file.
 _DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
@@ -100,7 +100,8 @@ def sound_stream(container: InputContainer) -> tuple[AudioStream | None, str]:
 def prepare_decoder(stream: VideoStream, limits: MediaLimits, num_threads: int) -> None:
     """Set threads and the largest picture of a decoder that is not open yet."""
     context = stream.codec_context
-    context.options = {"max_pixels": str(limits.max_pixels)}
+    # Only a guard for streams that grow: decoders count padding, so the exact limit is checked on what is known.
+    context.options = {"max_pixels": str(2 * limits.max_pixels + 2**20)}
     context.thread_type = "AUTO" if num_threads > 1 else "NONE"
     context.thread_count = num_threads
 
@@ -193,7 +194,7 @@ def _is_vfr(shown: list[int]) -> bool:
     return len(gaps) > 1 and bool(np.ptp(gaps) > max(2.0, 0.05 * float(np.median(gaps))))
 
 
-def _promised(container: InputContainer, stream: VideoStream, found: Fraction) -> Fraction:
+def _promised(container: InputContainer, stream: VideoStream, start_time: Fraction, found: Fraction) -> Fraction:
     """Return the length that the header announces for the pictures, or `found` where it says nothing certain."""
     name = container.format.name
     if name.startswith("mov,") or name == "avi":
@@ -201,7 +202,7 @@ def _promised(container: InputContainer, stream: VideoStream, found: Fraction) -
     tag = _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))
     if tag:
         hours, minutes, seconds = tag.groups()
-        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds) - start_time
     return found
 
 
@@ -217,6 +218,11 @@ def _audio_info(container: InputContainer, start_time: Fraction) -> tuple[AudioI
     return info, ""
 
 
+def _check_size(width: int, height: int, path: Path, limits: MediaLimits) -> None:
+    if width * height > limits.max_pixels:
+        raise MediaError(f"{path} has {width} x {height} pixels, more than the limit of {limits.max_pixels}")
+
+
 def probe(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> VideoInfo:
     """Return what the file holds, from one pass over its picture packets and one decoded picture.
 
@@ -228,10 +234,7 @@ def probe(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> VideoInfo:
     with open_media(path) as container:
         stream = picture_stream(container, path)
         context = stream.codec_context
-        if context.width * context.height > limits.max_pixels:
-            raise MediaError(
-                f"{path} has {context.width} x {context.height} pixels, more than the limit of {limits.max_pixels}"
-            )
+        _check_size(context.width, context.height, path, limits)
         prepare_decoder(stream, limits, num_threads=1)
         times = _read_packets(container, stream, path, limits)
         if not times.shown:
@@ -239,12 +242,13 @@ def probe(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> VideoInfo:
         frame = times.first_frame
         if frame is None:
             raise MediaError(f"{path}: not one of {len(times.shown)} pictures can be decoded")
+        _check_size(frame.width, frame.height, path, limits)
 
         time_base = exact(stream.time_base)
         first, last = min(times.shown), max(times.shown)
         shown_until_last = (last - first) * time_base
         duration = shown_until_last + _last_duration(times, stream, time_base)
-        promised = _promised(container, stream, duration)
+        promised = _promised(container, stream, first * time_base, duration)
         # Some writers end the edit list at the last picture's start; only hidden pictures after it mean a real cut.
         is_cut_short = times.hidden_after and shown_until_last < promised < duration
         if is_cut_short:
