@@ -80,7 +80,7 @@ def test_clean_batches_hold_the_stem_alone(examples: ImpactExamples) -> None:
 
 def test_it_learns_the_materials_it_is_shown(examples: ImpactExamples) -> None:
     # Few bodies: only that the pieces fit together is tried here, on what it was shown.
-    model = train_classifier(examples, config=SMALL, num_steps=120, batch_size=24, learning_rate=5e-3)
+    model = train_classifier(examples, config=SMALL, num_steps=80, batch_size=24, learning_rate=5e-3)
     judged = model.judge(centred(examples, SMALL.num_samples))
     right = (judged.material.argmax(1) == examples.material).float().mean()
     assert right > 0.8

@@ -72,6 +72,13 @@ def test_unseen_events_are_neither_onsets_nor_ignored() -> None:
     assert not truth.gaps[2 * RATE]
 
 
+def test_the_toe_of_a_visible_step_is_ignored() -> None:
+    info, audio = scene([(0.5, 0.5)])
+    truth = clip_truth(replace(info, events=(replace(info.events[0], action="step"),)), audio)
+    counts = onset_counts(truth.onsets, [0.5, 0.62], ignored_spans=truth.ignored_spans)
+    assert (counts.num_matched, counts.num_generated) == (1, 1)
+
+
 def test_material_is_judged_only_where_one_material_sounds() -> None:
     info, audio = scene([(0.5, 0.5), (2.0, 0.5), (2.3, 0.5)])
     glass = replace(info.events[2], material="glass")

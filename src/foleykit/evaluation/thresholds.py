@@ -18,17 +18,19 @@ def tune_threshold(
 ) -> float:
     """Return the threshold with the best micro-averaged onset F1 on these clips, from the strengths that occur in them.
 
-    Raises InputError when the lists differ in length, are empty, or hold no candidate.
+    F1 is averaged over nearby thresholds first, so that a lucky value on few clips is not chosen. Raises
+    InputError when the lists differ in length, are empty, or hold no candidate.
     """
     if len(truths) != len(candidates) or not truths:
         raise InputError(f"tuning needs one truth per clip, got {len(truths)} truths and {len(candidates)} clips")
     strengths = np.concatenate([clip.strengths for clip in candidates])
     if not len(strengths):
         raise InputError("tuning needs sound: no clip holds a candidate onset")
-    grid = np.unique(np.quantile(strengths, np.linspace(0, 0.995, 80)))
+    grid = np.geomspace(strengths.min(), strengths.max(), 64)
     scores = np.array([sum_counts(count_clips(truths, candidates, value, tolerance=tolerance)).f1 for value in grid])
+    smooth = np.convolve(np.pad(scores, 2, mode="edge"), np.full(5, 0.2), mode="valid")
     # Several thresholds often tie; the middle one is the least accidental.
-    best = np.flatnonzero(scores >= scores.max() - 1e-12)
+    best = np.flatnonzero(smooth >= smooth.max() - 1e-12)
     return float(grid[best[len(best) // 2]])
 
 

@@ -12,6 +12,9 @@ from foleykit.evaluation.clips import ClipAudio, ClipEvent, ClipInfo
 from foleykit.evaluation.metrics.gap_level import gap_mask
 from foleykit.world.types import Material
 
+STEP_SECONDS = 0.15
+"""From the heel's contact to the end of the toe's, which the world does not list as an event of its own."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AudibilityConfig:
@@ -49,7 +52,7 @@ class ClipTruth:
     """(N,) on-screen events that can be heard beginning."""
     ignored_spans: NDArray[np.float64]
     """(M, 2) where further onsets are neither right nor wrong: visible events that are too weak, masked or merged into
-    an onset, and visible scraping, rolling and pouring as long as it lasts, which is made of many small onsets."""
+    an onset, and visible scraping, rolling, pouring and stepping as long as it lasts: many small onsets."""
     impacts: tuple[Impact, ...]
     gaps: NDArray[np.bool_]
     """(S,) samples in which only the ambience sounds."""
@@ -75,7 +78,12 @@ def clip_truth(info: ClipInfo, audio: ClipAudio, config: AudibilityConfig = Audi
     return ClipTruth(
         onsets=np.array(onsets, np.float64),
         ignored_spans=np.array(
-            [_span(event) for event in info.events if event.on_screen and (event.duration or event.time not in onsets)]
+            [
+                (start, end)
+                for event in info.events
+                for start, end in [_span(event)]
+                if event.on_screen and (end > start or start not in onsets)
+            ]
         ).reshape(-1, 2),
         impacts=impacts,
         gaps=gap_mask(audio.foreground, audio.sample_rate, [_span(event) for event in info.events]),
@@ -83,7 +91,8 @@ def clip_truth(info: ClipInfo, audio: ClipAudio, config: AudibilityConfig = Audi
 
 
 def _span(event: ClipEvent) -> tuple[float, float]:
-    return event.time, event.time + event.duration
+    """Return when an event sounds anew: its excitation, or the heel and the toe of a footstep."""
+    return event.time, event.time + (STEP_SECONDS if event.action == "step" else event.duration)
 
 
 def _rise_db(audio: ClipAudio, time: float, config: AudibilityConfig) -> float:
