@@ -20,7 +20,7 @@ from foleykit.video.info import Orientation
 from foleykit.video.io import VideoReader
 from foleykit.video.mux import mux, packet_hashes, picture_digest
 from foleykit.video.output import AudioCodec, audio_codec_for, suffix_for
-from foleykit.video.probe import probe
+from foleykit.video.probe import TAGS_AS_BYTES, probe
 from foleykit.video.sound import read_audio_track
 
 RATE = 16_000
@@ -190,7 +190,7 @@ def test_orientation_tags_and_colours_are_kept(tmp_path: Path) -> None:
         source, output = write_clip(tmp_path / f"in{suffix}", clip), tmp_path / f"out{suffix}"
         mux(source, click(RATE, RATE // 5), RATE, output)
         assert probe(output).orientation == turn
-        with av.open(str(output), metadata_errors="surrogateescape") as container:
+        with av.open(str(output), **TAGS_AS_BYTES) as container:
             found = {key.lower(): value for key, value in container.metadata.items()}
         assert {key: found[key] for key in tags} == tags
 

@@ -13,6 +13,7 @@ import av
 
 from foleykit.core.errors import MediaError, UsageError
 from foleykit.video.info import VideoInfo
+from foleykit.video.probe import TAGS_AS_BYTES
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -98,7 +99,7 @@ def writing(output: Path, *, overwrite: bool) -> Iterator[OutputContainer]:
             "w",
             format=container_format.name,
             container_options={"movflags": "+faststart"} if container_format.has_edit_lists else {},
-            metadata_errors="surrogateescape",
+            **TAGS_AS_BYTES,
         )
         yield container
         container.close()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 # FFmpeg reads still pictures and even plain text as if they were video.
 _NOT_VIDEO = frozenset({"image2", "tty", "bin", "xbin", "adf", "idf", "lrc", "srt", "ass", "webvtt"})
 _DEFAULT_FPS = 25
+# Names and places in tags are often not UTF-8; they must survive a copy, and never stop one. PyAV 19 does so unasked.
+TAGS_AS_BYTES: dict[str, Any] = (
+    {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
+)
 # What Matroska writers note for each track, counted from 0, beside one length for the whole file.
 _DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
@@ -59,8 +63,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         container = av.open(
             f"file:{path}",
             container_options={"protocol_whitelist": "file"},
-            # Names and places in tags are often not UTF-8; they must survive a copy, and never stop one.
-            metadata_errors="surrogateescape",
+            **TAGS_AS_BYTES,
         )
     except PermissionError as error:
         raise MediaError(f"{path} cannot be read: permission denied") from error
