@@ -17,8 +17,20 @@ def test_one_feature_per_frame(num_frames: int) -> None:
 def test_a_still_picture_has_the_same_motion_whatever_it_shows() -> None:
     encoder = TwoRateEncoder(CONFIG)
     stills = torch.rand(2, 1, 3, 32, 32).expand(-1, 6, -1, -1, -1)
-    motion = encoder._motion(stills)
+    motion, energy = encoder.eval()._motion(stills)
     torch.testing.assert_close(motion[0], motion[1], atol=1e-5, rtol=1e-4)
+    assert energy.abs().max() < 1e-5
+
+
+def test_the_cell_that_moves_stands_out_and_a_moving_camera_does_not() -> None:
+    encoder = TwoRateEncoder(CONFIG).eval()
+    frames = torch.full((1, 3, 3, 32, 32), 0.5)
+    frames[0, 1, :, :16, :16] += 0.3
+    _, energy = encoder._motion(frames)
+    assert energy[0, 1, 0].flatten().argmax().item() == 0
+    flicker = torch.full((1, 3, 3, 32, 32), 0.5)
+    flicker[0, 1] += 0.3
+    assert encoder._motion(flicker)[1].abs().max() < 0.5
 
 
 def test_a_change_is_not_felt_beyond_the_context() -> None:

@@ -100,6 +100,8 @@ class VideoBatches:
     num_frames: int = 50
     seed: int = 0
     augment: bool = True
+    event_share: float = 0.8
+    """Share of clips that are placed around an event."""
 
     def __call__(self, step: int) -> VideoBatch:
         rng = step_rng(self.seed, step)
@@ -119,7 +121,7 @@ class VideoBatches:
         video = self.videos[rng.integers(len(self.videos))]
         fps = self.config.video_fps
         hop = self.config.hop_length
-        start = int(rng.integers(len(video.frames) - self.num_frames + 1))
+        start = self._start(video, rng)
         frames = np.asarray(video.frames[start : start + self.num_frames])
         if self.augment and rng.random() < 0.5:
             frames = frames[:, :, ::-1]
@@ -129,6 +131,15 @@ class VideoBatches:
         onset = onset_targets(video.events, first, self.num_frames, fps)
         envelope = envelope_bands(sound, self.num_frames, self.config.video.num_bands)
         return np.ascontiguousarray(frames), onset, material, action, envelope
+
+    def _start(self, video: CachedVideo, rng: np.random.Generator) -> int:
+        """Draw the first frame of a clip; most clips hold an event, which a tenth of a long video does not."""
+        last = len(video.frames) - self.num_frames
+        seen = [event.time for event in video.events if event.on_screen]
+        if not seen or rng.random() >= self.event_share:
+            return int(rng.integers(last + 1))
+        frame = seen[rng.integers(len(seen))] * self.config.video_fps
+        return int(np.clip(round(frame - rng.uniform(0.1, 0.9) * self.num_frames), 0, last))
 
     def _recolour_(self, pixels: Tensor, rng: np.random.Generator) -> None:
         """Scale contrast and channels of (B, T, H, W, 3) per clip; hue moves little: colour tells materials apart."""

@@ -83,8 +83,16 @@ class TwoRateEncoder(nn.Module):
         self.motion_stem = nn.Sequential(
             nn.Conv2d(3, fast, 4, stride=4, bias=False), nn.Conv2d(fast, 32, 3, stride=2, padding=1, bias=False)
         )
+        # Differences are small and their size is the message: batch norm scales them once and for all, where a norm over
+        # the frame would make a still picture look as busy as a moving one.
         self.motion = nn.Sequential(
-            nn.Conv2d(64, 48, 1), nn.GELU(), nn.Conv2d(48, 64, 3, stride=2, padding=1), nn.GELU()
+            nn.BatchNorm2d(64),
+            nn.Conv2d(64, 48, 1, bias=False),
+            nn.BatchNorm2d(48),
+            nn.GELU(),
+            nn.Conv2d(48, 64, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(64),
+            nn.GELU(),
         )
         self.appearance = nn.Sequential(
             strided(3, slow, kernel_size=4, stride=4),
@@ -95,10 +103,13 @@ class TwoRateEncoder(nn.Module):
         cells = (config.size // 16) ** 2
         fused = 96
         self.fuse = nn.Conv2d(64 + 4 * slow, fused, 1)
-        self.spread = nn.Conv2d(64, 16, 1)
+        self.spread = nn.Conv2d(65, 16, 1)
         self.num_glances = 4
         self.glance = nn.Conv2d(64 + 4 * slow, self.num_glances, 1)
+        # What is struck lies where something moves: each glance starts out following the motion, more or less closely.
+        self.follow = nn.Parameter(torch.linspace(0.0, 3.0, self.num_glances))
         self.project = nn.Linear(16 * cells + self.num_glances * fused + 4 * slow, config.width)
+        self.scale = nn.BatchNorm1d(config.width)
         self.temporal = nn.ModuleList(
             TemporalBlock(config.width, 2**block) for block in range(config.num_temporal_blocks)
         )
@@ -113,29 +124,38 @@ class TwoRateEncoder(nn.Module):
         batch, num_frames, _, height, width = frames.shape
         if (height, width) != (config.size, config.size):
             raise InputError(f"this encoder takes {config.size} x {config.size} frames, not {height} x {width}")
-        motion = self._motion(frames)
-        appearance = self._appearance(frames)
-        both = torch.cat((motion, appearance), dim=2).flatten(0, 1)
+        motion, energy = (part.flatten(0, 1) for part in self._motion(frames))
+        appearance = self._appearance(frames).flatten(0, 1)
+        both = torch.cat((motion, appearance), dim=1)
         fused = nn.functional.gelu(self.fuse(both)).flatten(2)  # (BT, 96, cells)
-        attention = self.glance(both).flatten(2).softmax(dim=-1)  # (BT, glances, cells)
+        interest = self.glance(both) + self.follow[:, None, None] * energy
+        attention = interest.flatten(2).softmax(dim=-1)  # (BT, glances, cells)
         glanced = torch.einsum("ngc,ndc->ngd", attention, fused).flatten(1)
-        spread = self.spread(motion.flatten(0, 1)).flatten(1)
-        scene = appearance.flatten(0, 1).mean(dim=(2, 3))
-        hidden = self.project(torch.cat((spread, glanced, scene), dim=1))
+        spread = self.spread(torch.cat((motion, energy), dim=1)).flatten(1)
+        scene = appearance.mean(dim=(2, 3))
+        hidden = self.scale(self.project(torch.cat((spread, glanced, scene), dim=1)))
         hidden = hidden.view(batch, num_frames, -1).transpose(1, 2)
         for block in self.temporal:
             hidden = block(hidden)
         return self.norm(hidden.transpose(1, 2))
 
-    def _motion(self, frames: Tensor) -> Tensor:
-        """Return (B, T, 64, H / 16, W / 16) from differences to the frame before and to the one two before."""
+    def _motion(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Return motion maps (B, T, 64, H / 16, W / 16) and how much each cell moves against the rest (B, T, 1, ...).
+
+        Both see the differences to the frame before and to the frame after. The second is a log energy relative to the
+        frame's mean, so that a moving camera, which moves every cell, leaves little in it.
+        """
         batch, num_frames = frames.shape[:2]
         pixels = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         stem = self.motion_stem(pixels).unflatten(0, (batch, num_frames))
         before = torch.cat((stem[:, :1], stem[:, :-1]), dim=1)
         after = torch.cat((stem[:, 1:], stem[:, -1:]), dim=1)
         differences = torch.cat((stem - before, after - stem), dim=2).flatten(0, 1)
-        return self.motion(differences).unflatten(0, (batch, num_frames))
+        moved = nn.functional.avg_pool2d(differences.square().mean(dim=1, keepdim=True), 2)
+        energy = 0.5 * (moved + 1e-6).log()
+        energy = energy - energy.mean(dim=(2, 3), keepdim=True)
+        shape = (batch, num_frames)
+        return self.motion(differences).unflatten(0, shape), energy.unflatten(0, shape)
 
     def _appearance(self, frames: Tensor) -> Tensor:
         """Return (B, T, C, H / 16, W / 16): every slow frame's map, held until the next."""
