@@ -54,6 +54,7 @@ COMMANDS = [
     ["models"],
     ["models", "list"],
     ["models", "info"],
+    ["evaluate", "model"],
     ["evaluate", "world"],
     ["evaluate", "real"],
     ["world", "preview"],

@@ -62,7 +62,15 @@ def test_an_interrupted_run_continues_with_the_same_losses_and_weights(tmp_path:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(Run(objective=LineObjective(), batches=line_batch, config=interrupted.config, output=interrupted.output, on_step=stop_at))
+        fit(
+            Run(
+                objective=LineObjective(),
+                batches=line_batch,
+                config=interrupted.config,
+                output=interrupted.output,
+                on_step=stop_at,
+            )
+        )
     fit(line_run(tmp_path / "parts"))
     assert losses_of(tmp_path / "parts") == losses_of(tmp_path / "whole")
     whole, parts = (load_tensors(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))

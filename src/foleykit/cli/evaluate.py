@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,30 @@ class WorldArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelArgs:
+    model: Annotated[str, typer.Argument(help="A shipped model or a model folder.")] = "tiny-avldm"
+    data: Annotated[
+        Path, Option(metavar="DIR", help="Cache of the world; missing videos of unseen places are rendered.")
+    ] = Path("cache/world")
+    num_videos: Annotated[
+        int,
+        Option(metavar="N", min=1, help="Long videos of the training split; a sixteenth as many are unseen places."),
+    ] = 1000
+    seed: Annotated[int, Option(min=0, help="Draws the world.")] = 0
+    num_clips: Annotated[int, Option(metavar="N", min=2, help="Clips of three seconds.")] = 256
+    guidance_scale: Annotated[float | None, Option(metavar="X", help="Default: the model's.")] = None
+    classifier: Annotated[
+        Path | None, Option(metavar="DIR", help="Trained material classifier; without it its figures are left out.")
+    ] = None
+    output: Annotated[
+        Path,
+        Option("-o", "--output", metavar="DIR", help="Receives the clips, what was generated for them, the report."),
+    ] = Path("runs/evaluation")
+    device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class RealArgs:
     videos: Annotated[Path, typer.Argument(help="Folder of videos with their recorded sound.")]
     generated: Annotated[Path, typer.Argument(help="Folder of generated sound or videos of the same names.")]
@@ -48,6 +73,45 @@ def run_world(args: WorldArgs) -> None:
     with progress(quiet=args.json) as report:
         result = evaluate_world(args.reference, folders, classifier=classifier, progress=report)
     show(result, args.output, as_json=args.json)
+
+
+def run_model(args: ModelArgs) -> None:
+    """Score a model on clips of unseen places: quiet, true and retrieved ambience, a retrieval baseline, the dial."""
+    from foleykit.evaluation.material_classifier import MaterialClassifier
+    from foleykit.evaluation.world import evaluate_world
+    from foleykit.jobs.load import load
+    from foleykit.recipes import avldm_evaluation as recipe
+    from foleykit.recipes.world_data import WorldDataArgs
+    from foleykit.world.config import WorldConfig
+
+    classifier = None if args.classifier is None else MaterialClassifier.load(args.classifier)
+    model = load(args.model, device=args.device).model
+    world = WorldConfig(frame_size=model.config.frame_size, video_fps=model.config.video_fps)
+    data = WorldDataArgs(cache=args.data, num_videos=args.num_videos, seed=args.seed, world=world)
+    clips = recipe.WorldSetArgs(data=data, folder=args.output, num_clips=args.num_clips)
+    reference = args.output / "reference"
+    recipe.write_world_reference(clips)
+    with progress(quiet=args.json) as report:
+        ambients = {
+            "quiet": recipe.quiet_ambient(model),
+            "neighbour": recipe.neighbour_ambient(reference),
+            "retrieved": recipe.retrieved_ambient(model),
+        }
+        folders = {
+            name: recipe.generate_condition(
+                clips, model, name, ambient, guidance_scale=args.guidance_scale, progress=report
+            )
+            for name, ambient in ambients.items()
+        }
+        folders["retrieval baseline"] = recipe.retrieve_condition(clips, model)
+        result = evaluate_world(reference, folders, classifier=classifier, progress=report)
+        report("dial", 0)
+        dial = recipe.read_dial(clips, model)
+    show(result, args.output, as_json=args.json)
+    (args.output / "dial.json").write_text(json.dumps(asdict(dial), indent=2) + "\n")
+    if not args.json:
+        points = ", ".join(f"{point.level_db:.0f} → {point.gap_level_db:.1f}" for point in dial.points)
+        print(f"ambience asked for → heard, dBFS: {points}; Spearman {dial.spearman:.3f}")
 
 
 def run_real(args: RealArgs) -> None:

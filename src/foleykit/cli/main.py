@@ -35,6 +35,7 @@ def build_app() -> typer.Typer:
     app.add_typer(models_app, name="models")
 
     evaluate_app = _group("Score generated sound, beside ground truth and chance.")
+    evaluate_app.command("model")(as_command(evaluate.ModelArgs, evaluate.run_model))
     evaluate_app.command("world")(as_command(evaluate.WorldArgs, evaluate.run_world))
     evaluate_app.command("real")(as_command(evaluate.RealArgs, evaluate.run_real))
     app.add_typer(evaluate_app, name="evaluate")

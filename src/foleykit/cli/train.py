@@ -56,11 +56,20 @@ class Args:
 def run(args: Args) -> None:
     """Train a model on the simulated world; a killed run goes on where it was when started again."""
     from foleykit.jobs.load import choose_device
+    from foleykit.models.avldm.presets import debug, tiny_avldm
     from foleykit.recipes.avldm_world import DEFAULTS, STAGES, TrainArgs, bundle, train
     from foleykit.recipes.world_data import WorldDataArgs
+    from foleykit.world.config import WorldConfig
 
     device = choose_device(args.device)
-    data = WorldDataArgs(cache=args.data, num_videos=args.num_videos, recordings=args.recordings, workers=args.workers)
+    model = debug() if args.preset == "debug" else tiny_avldm()
+    data = WorldDataArgs(
+        cache=args.data,
+        num_videos=args.num_videos,
+        recordings=args.recordings,
+        workers=args.workers,
+        world=WorldConfig(frame_size=model.frame_size, video_fps=model.video_fps),
+    )
     folders = []
     with progress(quiet=args.quiet) as report:
         for stage in STAGES if args.stage == "all" else (args.stage,):

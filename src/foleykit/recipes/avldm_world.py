@@ -189,7 +189,8 @@ def train_codec(args: TrainArgs, on_step: Callable[[int, float], None] | None) -
     averaged = run_stage(args, CodecObjective(codec), batches, on_step, validate)
     assert isinstance(averaged, MelVae)
     with torch.no_grad():
-        means = torch.cat([averaged.posterior(averaged.log_mel(batches(-1 - k).waveform))[0] for k in range(8)])
+        unseen = replace(batches, seed=args.seed + 1)
+        means = torch.cat([averaged.posterior(averaged.log_mel(unseen(step).waveform))[0] for step in range(8)])
     averaged.latent_mean.copy_(means.mean(dim=(0, 2))[:, None])
     averaged.latent_deviation.copy_(means.std(dim=(0, 2))[:, None].clamp(min=1e-3))
     save_weights(averaged, stage_folder(args) / "model.safetensors")

@@ -454,7 +454,7 @@ class Director:
             yield from self._gesture(tool, target)
         elif roll < 0.17:
             yield from self._wave(tool, target)
-        elif roll < 0.62 or not things:
+        elif roll < 0.65 or not things:
             match tool.kind:
                 case "knife":
                     action: Action = "chop"
@@ -463,7 +463,7 @@ class Director:
                 case _:
                     action = "hammer" if rng.random() < 0.5 else "hit"
             yield from self._beat(action, tool, target)
-        elif roll < 0.86:
+        elif roll < 0.85:
             held = things[rng.integers(len(things))]
             yield from self._put("drop" if rng.random() < 0.7 else "place", held)
         elif roll < 0.93 and round_things:

@@ -20,7 +20,9 @@ EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
 Shape = Literal["plate", "bar", "vessel", "block", "soft"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 
-AmbienceKind = Literal["silence", "room", "hum", "fan", "rain", "wind", "traffic", "birds", "babble", "stream", "machine"]
+AmbienceKind = Literal[
+    "silence", "room", "hum", "fan", "rain", "wind", "traffic", "birds", "babble", "stream", "machine"
+]
 AMBIENCE_KINDS: tuple[AmbienceKind, ...] = get_args(AmbienceKind)
 
 Split = Literal["train", "valid", "test"]
