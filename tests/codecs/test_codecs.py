@@ -62,3 +62,16 @@ def test_overlap_add_inverts_a_windowed_analysis() -> None:
     padded = torch.nn.functional.pad(signal, (240, 240))
     frames = padded.unfold(1, 640, 160).transpose(1, 2) * vocoder.window[:, None]
     torch.testing.assert_close(vocoder._overlap_add(frames)[:, 480:-480], signal[:, 480:-480])
+
+
+def test_an_untrained_vocoder_already_follows_the_level_of_the_mel() -> None:
+    """The guess from the mel itself is within a few dB per decade, whatever the head's noise says about phase."""
+    torch.manual_seed(0)
+    vocoder = IstftVocoder(IstftVocoderConfig(width=16, num_blocks=1))
+    front = LogMel(vocoder.config.mel)
+
+    def level_db(gain: float) -> float:
+        mel = front(gain * torch.randn(1, 16_000))
+        return 20 * vocoder(mel, torch.randn(vocoder.noise_shape(mel))).std().log10().item()
+
+    assert level_db(0.1) - level_db(0.001) == pytest.approx(40, abs=1)

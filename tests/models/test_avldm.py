@@ -94,9 +94,7 @@ def test_the_video_encoder_learns_one_batch() -> None:
 
 def generator_batch() -> GeneratorBatch:
     torch.manual_seed(0)
-    return GeneratorBatch(
-        latents=torch.randn(4, 8, 30), video=torch.randn(4, 30, 32), ambient=torch.randn(4, 8, 30)
-    )
+    return GeneratorBatch(latents=torch.randn(4, 8, 30), video=torch.randn(4, 30, 32), ambient=torch.randn(4, 8, 30))
 
 
 def test_the_denoiser_and_the_towers_learn_one_batch() -> None:

@@ -40,6 +40,22 @@ class LogMelConfig:
             raise ConfigError("n_fft minus hop_length must be even: frames are centred on their hop")
 
 
+def mel_filters(config: LogMelConfig, num_bins: int) -> Tensor:
+    """Return the filter bank (K, M) over `num_bins` frequency bins from 0 Hz to half the sample rate."""
+    from transformers.audio_utils import mel_filter_bank
+
+    filters = mel_filter_bank(
+        num_frequency_bins=num_bins,
+        num_mel_filters=config.num_mels,
+        min_frequency=config.min_hz,
+        max_frequency=config.max_hz,
+        sampling_rate=config.sample_rate,
+        norm="slaney",
+        mel_scale="slaney",
+    )
+    return torch.from_numpy(filters).float()
+
+
 class LogMel(nn.Module):
     """Normalised natural-log mel magnitudes; frame f is centred on sample (f + 1/2) hop_length."""
 
@@ -48,19 +64,8 @@ class LogMel(nn.Module):
 
     def __init__(self, config: LogMelConfig) -> None:
         super().__init__()
-        from transformers.audio_utils import mel_filter_bank
-
         self.config = config
-        filters = mel_filter_bank(
-            num_frequency_bins=config.n_fft // 2 + 1,
-            num_mel_filters=config.num_mels,
-            min_frequency=config.min_hz,
-            max_frequency=config.max_hz,
-            sampling_rate=config.sample_rate,
-            norm="slaney",
-            mel_scale="slaney",
-        )
-        self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)
+        self.register_buffer("filters", mel_filters(config, config.n_fft // 2 + 1), persistent=False)
         self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from foleykit.audio.mel import LogMelConfig
+from foleykit.audio.mel import LogMelConfig, mel_filters
 from foleykit.core.errors import ConfigError
 from foleykit.nn.convnext import ChannelNorm, ConvNeXtBlock
 
@@ -34,6 +34,8 @@ class IstftVocoder(nn.Module):
     """Predicts the complex spectrum of each frame and overlaps the frames."""
 
     window: Tensor
+    spread: Tensor
+    band_gain: Tensor
 
     def __init__(self, config: IstftVocoderConfig) -> None:
         super().__init__()
@@ -43,7 +45,11 @@ class IstftVocoder(nn.Module):
         self.blocks = nn.Sequential(*(ConvNeXtBlock(config.width) for _ in range(config.num_blocks)))
         self.norm = ChannelNorm(config.width)
         self.head = nn.Conv1d(config.width, 2 * self.num_bins, 1)
+        nn.init.normal_(self.head.weight, std=0.01)
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
+        filters = mel_filters(config.mel, self.num_bins)
+        self.register_buffer("spread", spread_of(filters), persistent=False)
+        self.register_buffer("band_gain", filters.sum(dim=0)[:, None].log(), persistent=False)
 
     def noise_shape(self, mel: Tensor) -> tuple[int, int, int]:
         """Return the shape of the noise that `forward` wants beside `mel` (B, M, F)."""
@@ -52,9 +58,12 @@ class IstftVocoder(nn.Module):
     def forward(self, mel: Tensor, noise: Tensor) -> Tensor:
         """Return a waveform (B, F hop_length) from `mel` (B, M, F) and Gaussian `noise` of `noise_shape(mel)`."""
         hidden = self.norm(self.blocks(self.project_in(torch.cat((mel, noise), dim=1))))
-        log_magnitude, phase = self.head(hidden).float().chunk(2, dim=1)
-        # An untrained head starts near the quiet end; the clamp keeps one wild frame from overflowing the sum.
-        magnitude = log_magnitude.clamp(max=math.log(300.0)).exp()
+        correction, phase = self.head(hidden).float().chunk(2, dim=1)
+        # The mel itself, interpolated over the bins, is the first guess at the magnitude; the network corrects it.
+        log_mel = mel * self.config.mel.deviation + self.config.mel.mean
+        guess = torch.einsum("km,bmf->bkf", self.spread, log_mel - self.band_gain)
+        # The clamp keeps one wild frame from overflowing the sum.
+        magnitude = (guess + correction).clamp(max=math.log(300.0)).exp()
         frames = torch.fft.irfft(torch.polar(magnitude, phase), dim=1) * self.window[:, None]
         return self._overlap_add(frames)
 
@@ -66,3 +75,12 @@ class IstftVocoder(nn.Module):
         trim = (n_fft - hop_length) // 2
         # Analysis was not windowed here: four overlapping Hann windows sum to 2.
         return summed[:, trim : num_samples - trim] / 2
+
+
+def spread_of(filters: Tensor) -> Tensor:
+    """Return weights (K, M) that interpolate log-mel bands to frequency bins, given their filters (K, M)."""
+    covered = filters.sum(dim=1) > 0
+    weights = filters / filters.sum(dim=1, keepdim=True).clamp(min=1e-12)
+    first, last = covered.nonzero()[0, 0], covered.nonzero()[-1, 0]
+    weights[:first], weights[last + 1 :] = weights[first], weights[last]
+    return weights
