@@ -18,7 +18,7 @@ from foleykit.core.errors import InputError, MediaError, MediaWarning
 from foleykit.core.timeline import Timeline
 from foleykit.video.frames import Deinterlacer, Scaler, seconds_of
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
-from foleykit.video.probe import open_media, prepare_decoder, probe
+from foleykit.video.probe import open_media, packets_of, prepare_decoder, probe
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -170,14 +170,8 @@ class VideoReader:
         """Yield good frames that have a time stamp, going on after damage and noting what is missing."""
         usual_ticks = round(self.info.duration / self.info.num_frames / self.info.time_base)
         end_ticks = (self.info.start_time + self.end) / self.info.time_base
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError:
-                damage.num_errors += 1
-                return
-            if packet is None or (self.end < self.info.duration and (packet.dts or 0) > end_ticks):
+        for packet in packets_of(container, stream):
+            if self.end < self.info.duration and (packet.dts or 0) > end_ticks:
                 return
             if packet.size and not packet.is_discard and packet.pts is not None:
                 damage.missing[packet.pts] = packet.duration or usual_ticks

@@ -19,7 +19,7 @@ from foleykit.video.encode import ColorTags, SoundEncoder, Waveform, encode_vide
 from foleykit.video.frames import Deinterlacer, seconds_of
 from foleykit.video.info import DEFAULT_LIMITS, VideoInfo
 from foleykit.video.output import AudioCodec, audio_codec_for, check_output, output_format, writing
-from foleykit.video.probe import exact, open_media, picture_stream, prepare_decoder, probe
+from foleykit.video.probe import exact, open_media, packets_of, picture_stream, prepare_decoder, probe
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -184,7 +184,9 @@ def _copied_packets(reading: InputContainer, targets: dict[int, Stream], info: V
     shifts = {index: round(info.start_time / exact(reading.streams[index].time_base)) for index in targets}
     latest: dict[int, int] = {}
     usual_ticks = max(1, round(info.duration / info.num_frames / info.time_base))
-    for packet in _with_decoding_times(_packets(reading, targets), info.stream_index, usual_ticks):
+    packets = packets_of(reading, *(reading.streams[index] for index in targets))
+    timed = (packet for packet in packets if packet.size and packet.pts is not None)
+    for packet in _with_decoding_times(timed, info.stream_index, usual_ticks):
         assert packet.pts is not None and packet.dts is not None
         index = packet.stream_index
         # Containers refuse decoding times that do not rise, as some damaged or joined files have them.
@@ -193,20 +195,6 @@ def _copied_packets(reading: InputContainer, targets: dict[int, Stream], info: V
         latest[index] = dts
         packet.stream = targets[index]
         yield packet
-
-
-def _packets(reading: InputContainer, indices: Iterable[int]) -> Iterator[Packet[Stream]]:
-    """Yield the packets of some streams that hold something and have a time, as far as the file can be read."""
-    packets = reading.demux([reading.streams[index] for index in indices])
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            return
-        if packet is None:
-            return
-        if packet.size and packet.pts is not None:
-            yield packet
 
 
 def _with_decoding_times(
@@ -262,14 +250,7 @@ def _encoded_packets(
 
 
 def _good_frames(reading: InputContainer, pictures: VideoStream) -> Iterator[VideoFrame]:
-    packets = reading.demux(pictures)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            return
-        if packet is None:
-            return
+    for packet in packets_of(reading, pictures):
         try:
             frames = packet.decode()
         except av.FFmpegError:
@@ -286,7 +267,7 @@ def packet_hashes(path: str | Path) -> list[str]:
     path = Path(path)
     with open_media(path) as container:
         stream = picture_stream(container, path)
-        return [hashlib.sha256(bytes(packet)).hexdigest() for packet in container.demux(stream) if packet.size]
+        return [hashlib.sha256(bytes(packet)).hexdigest() for packet in packets_of(container, stream) if packet.size]
 
 
 def picture_digest(path: str | Path) -> str:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
 import numpy as np
-from av.stream import Discard, Disposition
+from av.stream import Discard, Disposition, Stream
 
 from foleykit.core.errors import MediaError
 from foleykit.video.info import DEFAULT_LIMITS, AudioInfo, MediaLimits, Orientation, VideoInfo
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+
+AnyStream = TypeVar("AnyStream", bound=Stream)
 
 # FFmpeg reads still pictures and even plain text as if they were video.
 _NOT_VIDEO = frozenset({"image2", "tty", "bin", "xbin", "adf", "idf", "lrc", "srt", "ass", "webvtt"})
@@ -100,6 +102,23 @@ def sound_stream(container: InputContainer) -> tuple[AudioStream | None, str]:
     return next((s for s in readable if s.disposition & Disposition.default), readable[0]), ""
 
 
+def packets_of(container: InputContainer, *streams: AnyStream) -> Iterator[Packet[AnyStream]]:
+    """Yield the packets of some streams as far as the file can be read, then an empty one each to flush decoders."""
+    flushed = set()
+    try:
+        for packet in container.demux(streams):
+            if not packet.size:
+                flushed.add(packet.stream_index)
+            yield packet  # type: ignore[misc]
+    # PyAV stumbles with an IndexError over streams that only appear in the middle of a transport stream.
+    except (av.FFmpegError, IndexError):
+        for stream in streams:
+            if stream.index not in flushed:
+                flush: Packet[AnyStream] = av.Packet()  # type: ignore[assignment]
+                flush.stream = stream
+                yield flush
+
+
 def prepare_decoder(stream: VideoStream, limits: MediaLimits, num_threads: int) -> None:
     """Set threads and the largest picture of a decoder that is not open yet."""
     context = stream.codec_context
@@ -163,20 +182,16 @@ def _read_packets(container: InputContainer, stream: VideoStream, path: Path, li
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
-    try:
-        for packet in container.demux(stream):
-            if packet.size:
-                times.add(packet)
-                if times.shown and times.shown[-1] - times.shown[0] > max_ticks:
-                    raise MediaError(f"{path} is longer than the limit of {limits.max_seconds:g} s")
-            if times.first_frame is None:
-                try:
-                    times.first_frame = next(iter(packet.decode()), None)
-                except av.FFmpegError:
-                    continue
-    except av.FFmpegError as error:
-        if not times.shown:
-            raise MediaError(f"{path} holds no picture that can be read") from error
+    for packet in packets_of(container, stream):
+        if packet.size:
+            times.add(packet)
+            if times.shown and times.shown[-1] - times.shown[0] > max_ticks:
+                raise MediaError(f"{path} is longer than the limit of {limits.max_seconds:g} s")
+        if times.first_frame is None:
+            try:
+                times.first_frame = next(iter(packet.decode()), None)
+            except av.FFmpegError:
+                continue
     return times
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from foleykit.core.errors import MediaWarning
 from foleykit.core.timeline import Timeline
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
-from foleykit.video.probe import exact, open_media, probe, sound_stream
+from foleykit.video.probe import exact, open_media, packets_of, probe, sound_stream
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -68,14 +68,7 @@ class _Placer:
 def _frames(container: InputContainer, stream: AudioStream, failures: list[float]) -> Iterator[AudioFrame]:
     """Yield what decodes, adding the seconds of each packet that does not to `failures`."""
     time_base = float(stream.time_base or 0)
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            return
-        if packet is None:
-            return
+    for packet in packets_of(container, stream):
         try:
             yield from packet.decode()
         except av.FFmpegError:
