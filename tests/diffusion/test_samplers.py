@@ -1,6 +1,7 @@
 """Samplers keep their order of accuracy; guidance and windows are neutral where they should be."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -48,7 +49,7 @@ def test_guidance_of_one_is_the_conditional_and_of_zero_the_unconditional() -> N
 def test_a_schedule_falls_from_one_to_zero(num_steps: int, shift: float) -> None:
     times = shifted_schedule(num_steps, shift=shift)
     assert times[0] == 1 and times[-1] == 0 and len(times) == num_steps + 1
-    assert all(late > early for late, early in zip(times, times[1:], strict=False))
+    assert all(late > early for late, early in pairwise(times))
 
 
 @given(length=st.integers(1, 400), window=st.integers(2, 80), data=st.data())
@@ -60,7 +61,7 @@ def test_windows_cover_every_position_and_merging_their_cuts_gives_the_signal_ba
     plan = plan_windows(length, window, overlap, preferred=preferred)
     signal = torch.randn(3, length)
     torch.testing.assert_close(merge(cut(signal, plan), plan), signal)
-    assert all(late - early <= window - overlap for early, late in zip(plan.starts, plan.starts[1:], strict=False))
+    assert all(late - early <= window - overlap for early, late in pairwise(plan.starts))
 
 
 def test_a_window_starts_at_a_shot_change_within_reach() -> None:

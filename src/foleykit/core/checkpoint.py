@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -13,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from foleykit.core.errors import ModelError
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, *, half: bool = False) -> None:
@@ -56,6 +59,17 @@ def load_weights(module: nn.Module, path: Path) -> None:
     if problems:
         raise ModelError(f"{path.name} does not fit the model: {sorted(problems)[0]} ({len(problems)} problems)")
     module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in stored.items()})
+
+
+def with_weights(module: Module, path: Path) -> Module:
+    """Return `module` filled from `path`."""
+    load_weights(module, path)
+    return module
+
+
+def frozen(module: Module, device: torch.device | str) -> Module:
+    """Return `module` on `device`, in evaluation mode, its weights fixed."""
+    return module.to(device).eval().requires_grad_(False)
 
 
 def sha256(path: Path) -> str:

@@ -14,6 +14,7 @@ IGNORED = -100
 
 Batch = TypeVar("Batch")
 Batch_contra = TypeVar("Batch_contra", contravariant=True)
+Batch_co = TypeVar("Batch_co", covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +28,16 @@ class Losses:
 class Objective(Protocol, Generic[Batch_contra]):
     """A batch to its loss; `model` holds exactly the weights that are trained and saved."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module: ...
 
     def __call__(self, batch: Batch_contra, generator: torch.Generator) -> Losses: ...
 
 
-class BatchSource(Protocol, Generic[Batch]):
+class BatchSource(Protocol, Generic[Batch_co]):
     """Training data as a function of the step, so that a resumed run sees the batches it would have seen."""
 
-    def __call__(self, step: int) -> Batch: ...
+    def __call__(self, step: int) -> Batch_co: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The library of ambient clips that ships with a model: one or more of every background the world knows, and silence."""
+"""The library of ambient clips that ships with a model: backgrounds of every kind that the world knows, and silence."""
 
 from __future__ import annotations
 

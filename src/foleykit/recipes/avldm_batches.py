@@ -40,7 +40,7 @@ class AudioBatches:
         return AudioBatch(waveform=torch.from_numpy(waveforms).to(self.device))
 
     def _crop(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        video = self.videos[rng.integers(len(self.videos))]
+        video = self.videos[int(rng.integers(len(self.videos)))]
         start = rng.integers(video.action.shape[-1] - self.num_samples + 1)
         span = slice(start, start + self.num_samples)
         crop = video.action[span].astype(np.float32)
@@ -118,7 +118,7 @@ class VideoBatches:
         )
 
     def _clip(self, rng: np.random.Generator) -> tuple[NDArray[np.generic], ...]:
-        video = self.videos[rng.integers(len(self.videos))]
+        video = self.videos[int(rng.integers(len(self.videos)))]
         fps = self.config.video_fps
         hop = self.config.hop_length
         start = self._start(video, rng)
@@ -178,7 +178,7 @@ class GeneratorBatches:
         return GeneratorBatch(latents=latents, video=video, ambient=ambient)
 
     def _clip(self, rng: np.random.Generator) -> tuple[NDArray[np.float16], ...]:
-        video = self.videos[rng.integers(len(self.videos))]
+        video = self.videos[int(rng.integers(len(self.videos)))]
         variant = rng.integers(video.latents.shape[0])
         window, length = self.window_frames, video.latents.shape[2]
         start = int(rng.integers(length - window + 1))

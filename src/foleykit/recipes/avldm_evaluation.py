@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from foleykit.audio.files import write_waveform
-from foleykit.core.checkpoint import load_weights
+from foleykit.core.checkpoint import with_weights
 from foleykit.core.progress import Report as Progress
 from foleykit.core.progress import no_report
 from foleykit.evaluation.clips import ClipInfo, cut_clips, read_clip, read_manifest, write_reference
@@ -196,14 +196,12 @@ def at_level(waveform: NDArray[np.float32], level_db: float) -> NDArray[np.float
 def with_denoiser(pipeline: AvLdmPipeline, weights: Path, *, uses_ambient: bool) -> AvLdmPipeline:
     """Return the same pipeline around another denoiser, such as the ablation without a neighbour."""
     config = replace(pipeline.config, denoiser=replace(pipeline.config.denoiser, uses_ambient=uses_ambient))
-    denoiser = Denoiser(config.denoiser)
-    load_weights(denoiser, weights)
     return AvLdmPipeline(
         config,
         codec=pipeline.codec,
         vocoder=pipeline.vocoder,
         video=pipeline.video,
-        denoiser=denoiser,
+        denoiser=with_weights(Denoiser(config.denoiser), weights),
         similarity=pipeline.similarity,
         library=pipeline.library,
     )

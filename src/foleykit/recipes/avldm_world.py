@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
-from foleykit.core.checkpoint import load_weights, save_weights
+from foleykit.core.checkpoint import Module, frozen, save_weights, with_weights
 from foleykit.core.config import save_config
 from foleykit.core.errors import UsageError
 from foleykit.core.types import IGNORED, Batch, BatchSource, Objective
@@ -154,10 +154,9 @@ def batch_size(args: TrainArgs) -> int:
     return args.batch_size or DEFAULTS[args.stage].batch_size
 
 
-def trained(module: nn.Module, args: TrainArgs, stage: Stage) -> nn.Module:
-    """Fill `module` from a finished stage of the same run and move it to the device."""
-    load_weights(module, args.output / stage / "model.safetensors")
-    return module.to(args.device).eval().requires_grad_(False)
+def trained(module: Module, args: TrainArgs, stage: Stage) -> Module:
+    """Return `module` with the weights of a finished stage of the same run, frozen on the device."""
+    return frozen(with_weights(module, args.output / stage / "model.safetensors"), args.device)
 
 
 def train_codec(args: TrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
@@ -201,7 +200,6 @@ def train_vocoder(args: TrainArgs, on_step: Callable[[int, float], None] | None)
     """Train the vocoder on mels before and after the trained codec."""
     config = config_of(args)
     codec = trained(MelVae(config.codec), args, "codec")
-    assert isinstance(codec, MelVae)
     vocoder = IstftVocoder(config.vocoder).to(args.device)
     batches = AudioBatches(
         videos=open_world(args.data, "train"),
@@ -278,9 +276,8 @@ def best_onset_f1(logits: Tensor, truth: Tensor) -> float:
 def frozen_stages(args: TrainArgs, config: AvLdmConfig) -> tuple[MelVae, TwoRateEncoder]:
     """Return the trained codec and video encoder of this run."""
     codec = trained(MelVae(config.codec), args, "codec")
-    video = VideoObjective(TwoRateEncoder(config.video)).model
-    encoder = trained(video, args, "video")["encoder"]  # type: ignore[index]
-    assert isinstance(codec, MelVae) and isinstance(encoder, TwoRateEncoder)
+    encoder = TwoRateEncoder(config.video)
+    trained(VideoObjective(encoder).model, args, "video")
     return codec, encoder
 
 

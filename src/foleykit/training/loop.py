@@ -139,8 +139,8 @@ def fit(run: Run[Batch], *, resume: bool = True) -> nn.Module:
 def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
     for kept, fresh in zip(averaged.parameters(), model.parameters(), strict=True):
         kept.lerp_(fresh, 1 - decay)
-    for kept, fresh in zip(averaged.buffers(), model.buffers(), strict=True):
-        kept.copy_(fresh)
+    for held, current in zip(averaged.buffers(), model.buffers(), strict=True):
+        held.copy_(current)
 
 
 def _save(folder: Path, step: int, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer) -> None:

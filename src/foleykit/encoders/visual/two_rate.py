@@ -83,7 +83,7 @@ class TwoRateEncoder(nn.Module):
         self.motion_stem = nn.Sequential(
             nn.Conv2d(3, fast, 4, stride=4, bias=False), nn.Conv2d(fast, 32, 3, stride=2, padding=1, bias=False)
         )
-        # Differences are small and their size is the message: batch norm scales them once and for all, where a norm over
+        # Differences are small and their size is the message: batch norm scales them once and for all, where one over
         # the frame would make a still picture look as busy as a moving one.
         self.motion = nn.Sequential(
             nn.BatchNorm2d(64),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
-from foleykit.core.checkpoint import load_weights
+from foleykit.core.checkpoint import frozen, with_weights
 from foleykit.core.config import load_config
 from foleykit.core.errors import InputError, ModelError
 from foleykit.core.timeline import Timeline
@@ -70,10 +70,11 @@ class AvLdmPipeline:
     ) -> None:
         self.config = config
         self.device = torch.device(device)
-        self.codec, self.vocoder, self.video, self.denoiser, self.similarity = (
-            module.to(self.device).eval().requires_grad_(False)
-            for module in (codec, vocoder, video, denoiser, similarity)
-        )
+        self.codec = frozen(codec, self.device)
+        self.vocoder = frozen(vocoder, self.device)
+        self.video = frozen(video, self.device)
+        self.denoiser = frozen(denoiser, self.device)
+        self.similarity = frozen(similarity, self.device)
         self.library = tuple(library)
 
     @classmethod
@@ -83,19 +84,17 @@ class AvLdmPipeline:
         Raises ModelError when a part is missing or does not fit.
         """
         config = load_config(AvLdmConfig, folder / "config.json")
-        similarity = AvSimilarity(
-            AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width)
+        towers = AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width)
+        return cls(
+            config,
+            codec=with_weights(MelVae(config.codec), folder / "codec.safetensors"),
+            vocoder=with_weights(IstftVocoder(config.vocoder), folder / "vocoder.safetensors"),
+            video=with_weights(TwoRateEncoder(config.video), folder / "video.safetensors"),
+            denoiser=with_weights(Denoiser(config.denoiser), folder / "denoiser.safetensors"),
+            similarity=with_weights(AvSimilarity(towers), folder / "similarity.safetensors"),
+            library=load_library(folder / "ambient", config.sample_rate),
+            device=device,
         )
-        parts = {
-            "codec": MelVae(config.codec),
-            "vocoder": IstftVocoder(config.vocoder),
-            "video": TwoRateEncoder(config.video),
-            "denoiser": Denoiser(config.denoiser),
-            "similarity": similarity,
-        }
-        for name, module in parts.items():
-            load_weights(module, folder / f"{name}.safetensors")
-        return cls(config, **parts, library=load_library(folder / "ambient", config.sample_rate), device=device)
 
     def __call__(
         self,
