@@ -15,6 +15,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from foleykit.audio.resample import resample
+from foleykit.core.containers import TAGS_AS_BYTES
 from foleykit.core.errors import InputError, MediaError, MediaWarning
 
 SOUNDFILE_SUFFIXES = frozenset({".wav", ".flac", ".ogg"})
@@ -103,8 +104,7 @@ def _read_with_soundfile(path: Path, start: float, seconds: float | None) -> tup
 
 def _read_with_av(path: Path, start: float, seconds: float | None) -> tuple[NDArray[np.float32], int]:
     try:
-        # Tags in other encodings than UTF-8 must not keep the sound from being read.
-        container = av.open(str(path), metadata_errors="ignore")
+        container = av.open(str(path), **TAGS_AS_BYTES)
     except (av.error.FFmpegError, OSError) as error:
         raise MediaError(f"{path}: not a media file ({_reason(error)})") from error
     with container:

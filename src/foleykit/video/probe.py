@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import av
 import numpy as np
 from av.stream import Discard, Disposition, Stream
 
+from foleykit.core.containers import TAGS_AS_BYTES
 from foleykit.core.errors import MediaError
 from foleykit.video.info import DEFAULT_LIMITS, AudioInfo, MediaLimits, Orientation, VideoInfo
 
@@ -29,10 +30,6 @@ AnyStream = TypeVar("AnyStream", bound=Stream)
 # FFmpeg reads still pictures and even plain text as if they were video.
 _NOT_VIDEO = frozenset({"image2", "tty", "bin", "xbin", "adf", "idf", "lrc", "srt", "ass", "webvtt"})
 _DEFAULT_FPS = 25
-# Names and places in tags are often not UTF-8; they must survive a copy, and never stop one. PyAV 19 does so unasked.
-TAGS_AS_BYTES: dict[str, Any] = (
-    {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
-)
 # What Matroska writers note for each track, counted from 0, beside one length for the whole file.
 _DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 

@@ -90,7 +90,7 @@ def find_impacts(
     total = np.concatenate([[0.0], np.cumsum(force, dtype=np.float64)])
     impacts: list[Impact] = []
     free_from = 0
-    for leap in leaps:
+    for leap in leaps.tolist():
         if leap < free_from:
             continue
         end = min(leap + spread, len(force))
@@ -104,7 +104,7 @@ def find_impacts(
         first, last = np.searchsorted(contacts.step[history.rows], [leap, end])
         window = history.rows[first:last]
         strongest = window[np.argmax(contacts.force[window])]
-        impacts.append(Impact(step=int(leap), bodies=history.bodies, impulse=impulse, point=contacts.point[strongest]))
+        impacts.append(Impact(step=leap, bodies=history.bodies, impulse=impulse, point=contacts.point[strongest]))
         free_from = leap + merge
     return impacts
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ from foleykit.world.contacts import (
 from foleykit.world.film import Film
 from foleykit.world.parts import Thing
 from foleykit.world.stage import Stage
-from foleykit.world.types import Action, EventKind, Material, SoundEvent
+from foleykit.world.types import Action, Material, SoundEvent
 
 FOOTFALL_SECONDS = 0.2
 """Heel and toe of one step are heard as one."""
@@ -58,9 +60,10 @@ class Listener:
     def __init__(self, stage: Stage, film: Film, deeds: list[Deed]) -> None:
         self._stage, self._film, self._deeds = stage, film, deeds
         scene = stage.scene
-        self._things = {stage.body[thing.name]: thing for thing in (*scene.objects, scene.surface, scene.floor)}
+        things: list[Thing] = [*scene.objects, scene.surface, scene.floor]
+        self._things = {stage.body[thing.name]: thing for thing in things}
         self._tools = {stage.body[tool.name]: tool for tool in scene.tools}
-        self.movable = [stage.body[thing.name] for thing in (*scene.objects, *scene.tools)]
+        self.movable = [*(stage.body[thing.name] for thing in scene.objects), *self._tools]
 
     def _roles(self, bodies: tuple[int, int], deed: Deed | None) -> tuple[Thing, Material]:
         """Return the body that rings and the material of what touched it."""
@@ -217,7 +220,7 @@ def _sustained(
             else (things[mover].material if ringing is scene.surface else scene.surface.material)
         )
         scraped = bool(sliding[start:end].mean() > 0.5)
-        kind: EventKind = "scrape" if scraped or not rolls else "roll"
+        kind: Literal["scrape", "roll"] = "scrape" if scraped or not rolls else "roll"
         middle = stage.positions[(start + end) // 2, address : address + 3].astype(np.float32)
         if by_tool:
             middle[2] = 0.0

@@ -45,7 +45,8 @@ def _upsampling(size: int, cells: int) -> Field:
 def smooth_noise(rng: np.random.Generator, size: int, rows: int, columns: int) -> Field:
     """Return (size, size) periodic noise in [-1, 1] that changes over `rows` by `columns` cells."""
     grid = rng.uniform(-1, 1, (min(rows, size), min(columns, size))).astype(np.float32)
-    return _upsampling(size, grid.shape[0]) @ grid @ _upsampling(size, grid.shape[1]).T
+    columns_up = _upsampling(size, grid.shape[1])
+    return (_upsampling(size, grid.shape[0]) @ grid @ columns_up.T).astype(np.float32)
 
 
 def fractal_noise(rng: np.random.Generator, size: int, cells: int, *, octaves: int = 4, stretch: int = 1) -> Field:
