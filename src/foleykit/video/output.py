@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 import av
 
+from foleykit.core.containers import TAGS_AS_BYTES
 from foleykit.core.errors import MediaError, UsageError
 from foleykit.video.info import VideoInfo
-from foleykit.video.probe import TAGS_AS_BYTES
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
