@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Option = typer.Option
 
+RETRIEVAL_VIDEOS = 200
+"""Long videos of the training split that the retrieval baseline may take its sound from."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorldArgs:
@@ -81,7 +84,7 @@ def run_model(args: ModelArgs) -> None:
     from foleykit.evaluation.world import evaluate_world
     from foleykit.jobs.load import load
     from foleykit.recipes import avldm_evaluation as recipe
-    from foleykit.recipes.world_data import WorldDataArgs
+    from foleykit.recipes.world_data import WorldDataArgs, open_world
     from foleykit.world.config import WorldConfig
 
     classifier = None if args.classifier is None else MaterialClassifier.load(args.classifier)
@@ -103,7 +106,9 @@ def run_model(args: ModelArgs) -> None:
             )
             for name, ambient in ambients.items()
         }
-        folders["retrieval baseline"] = recipe.retrieve_condition(clips, model)
+        folders["retrieval baseline"] = recipe.retrieve_condition(
+            clips, model, open_world(data, "train")[:RETRIEVAL_VIDEOS]
+        )
         result = evaluate_world(reference, folders, classifier=classifier, progress=report)
         report("dial", 0)
         dial = recipe.read_dial(clips, model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -132,12 +132,12 @@ def generate_condition(
 
 
 @torch.inference_mode()
-def retrieve_condition(args: WorldSetArgs, pipeline: AvLdmPipeline, *, num_videos: int = 200) -> Path:
-    """Write the retrieval baseline: the sound of the training clip nearest by audio-visual similarity."""
+def retrieve_condition(args: WorldSetArgs, pipeline: AvLdmPipeline, library: Sequence[CachedVideo]) -> Path:
+    """Write the retrieval baseline: the sound of the clip of `library` nearest by audio-visual similarity."""
     folder = args.folder / "generated" / "retrieval"
     folder.mkdir(parents=True, exist_ok=True)
     sounds, embeddings = [], []
-    for video in islice(open_world(args.data, "train"), num_videos):
+    for video in library:
         for span in spans_of(video, pipeline.config):
             mix = (video.action[span] + video.off_screen[span].astype(np.float32) + video.ambient[0, span]) / PCM_SCALE
             sounds.append(mix.astype(np.float32))
