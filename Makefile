@@ -6,6 +6,7 @@ TORCH_INDEX ?=
 PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
+LOCK_PIP := $(VENV)-lock/bin/python -m pip --disable-pip-version-check install -q -c $(VENV)-lock/kept
 
 demo: $(VENV)/.run
 	$(BIN)/foley demo --overwrite
@@ -23,17 +24,17 @@ format: $(VENV)/.lint
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Writes constraints.txt from a clean environment that holds every extra. Lines with a marker (a version that differs
-# between Python versions) are kept as they are: edit those by hand.
+# Writes constraints.txt from a clean environment that holds every extra. The line of torch and lines with a marker (a
+# version that differs between Python versions) are kept as they are: edit those by hand.
 lock:
 	rm -rf $(VENV)-lock
 	$(PY) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install -q -e '.[dev]'
-	grep ';' constraints.txt > $(VENV)-lock/kept || true
-	sed 's/==.*/==/' $(VENV)-lock/kept | sort -u > $(VENV)-lock/names
+	grep -E '^torch==|^[^#]*;' constraints.txt > $(VENV)-lock/kept
+	$(LOCK_PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(LOCK_PIP) -e '.[dev]'
+	sed 's/^/^/; s/==.*/==/' $(VENV)-lock/kept | sort -u > $(VENV)-lock/names
 	{ echo "# Made by \`make lock\` on $$(date +%Y-%m-%d) with $$($(PY) --version); build suffixes such as +cpu removed."; \
-	  { $(VENV)-lock/bin/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' | grep -v -i -F -f $(VENV)-lock/names; \
+	  { $(VENV)-lock/bin/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' | grep -v -i -E -f $(VENV)-lock/names; \
 	    cat $(VENV)-lock/kept; } | sort -f; } > $(VENV)-lock/constraints.txt
 	cp $(VENV)-lock/constraints.txt constraints.txt
 	rm -rf $(VENV)-lock
