@@ -1,0 +1,74 @@
+"""Wall time and peak memory of `foley generate` as a whole process: 10 s and 10 min of 1080p.
+
+    python benchmarks/generate_cost.py [--minutes 10] [--runs 3]
+
+Prints a table for benchmarks/results. Each run is a fresh process from shell to file, with default settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foleykit.video.encode import write_video
+
+FPS = 30
+SIZE = (1080, 1920)
+
+
+def moving_pictures(seconds: float) -> Iterator[NDArray[np.uint8]]:
+    """Yield frames of a textured background, drifting, with a bar that swings twice a second."""
+    height, width = SIZE
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(40, 200, (height // 8, width // 8 + 80, 3), dtype=np.uint8)
+    background = coarse.repeat(8, axis=0).repeat(8, axis=1)
+    for index in range(round(seconds * FPS)):
+        shift = index * 2 % 600
+        frame = background[:, shift : shift + width].copy()
+        swing = round((0.5 + 0.4 * np.sin(2 * np.pi * 2 * index / FPS)) * height)
+        frame[max(0, swing - 40) : swing + 40, width // 3 : 2 * width // 3] = (230, 120, 30)
+        yield frame
+
+
+def measure(video: Path, output: Path) -> tuple[float, float]:
+    """Return wall seconds and peak resident MB of one run."""
+    started = time.monotonic()
+    command = [sys.executable, "-m", "foleykit", "generate", str(video), "-o", str(output), "--overwrite", "-q"]
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"generate failed with status {status}")
+    return time.monotonic() - started, usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    print("| video | wall s (median) | wall s (min) | peak MB |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, seconds, runs in (("10 s", 10.0, options.runs), ("long", 60 * options.minutes, 1)):
+            video = Path(folder) / f"{name.replace(' ', '')}.mp4"
+            write_video(video, moving_pictures(seconds), FPS)
+            measured = [measure(video, video.with_suffix(".foley.mp4")) for _ in range(runs)]
+            walls = [wall for wall, _ in measured]
+            print(
+                f"| {seconds:g} s of 1080p{FPS} | {statistics.median(walls):.1f} | {min(walls):.1f} "
+                f"| {max(peak for _, peak in measured):.0f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""`python -m foleykit` is `foley`."""
+
+from foleykit.cli.main import main
+
+main()
