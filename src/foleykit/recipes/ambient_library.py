@@ -31,7 +31,8 @@ def write_library(folder: Path, *, sample_rate: int, seconds: float, seed: int =
         samples = ambience(place, num_samples=num_samples, sample_rate=sample_rate, rng=rng)
         scale = 2.0 ** (15 if quiet else CLIP_BITS - 1)
         name = "quiet" if quiet else kind
-        write_waveform(folder / f"{name}.flac", (samples[None] * scale).round() / scale, sample_rate)
+        stored = (samples[None] * scale).round() / scale
+        write_waveform(folder / f"{name}.flac", stored.astype(np.float32), sample_rate)
         names.append(name)
     (folder / "library.json").write_text(json.dumps({"clips": names}, indent=2) + "\n")
     return names
