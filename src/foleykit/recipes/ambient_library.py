@@ -23,7 +23,7 @@ def write_library(folder: Path, *, sample_rate: int, seconds: float, seed: int =
     """Write the library as FLAC with its index and return the clip names; the world's own synthesis, no recordings."""
     folder.mkdir(parents=True, exist_ok=True)
     num_samples = round(seconds * sample_rate)
-    names = []
+    names: list[str] = []
     for index, kind in enumerate(AMBIENCE_KINDS):
         quiet = kind == "silence"
         place = library_place(kind, seed, QUIET_LEVEL_DB if quiet else LEVEL_DB)
