@@ -42,7 +42,7 @@ def moving_pictures(seconds: float) -> Iterator[NDArray[np.uint8]]:
 
 
 def repeat_pictures(source: Path, output: Path, times: int) -> None:
-    """Write `source` `times` over by copying its packets: encoding minutes of pictures would take longer than the run."""
+    """Write `source` `times` over by copying its packets: encoding minutes of pictures would outlast the run."""
     with av.open(str(output), "w") as target:
         stream = None
         for turn in range(times):
