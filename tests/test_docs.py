@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from foleykit.jobs.load import shipped_models
+from foleykit.jobs.models import shipped_models
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -10,7 +10,8 @@ import pytest
 
 import foleykit
 from foleykit.core.errors import ModelError, UsageError
-from foleykit.jobs.load import choose_device, describe_model, load, shipped_models
+from foleykit.jobs.load import choose_device, load
+from foleykit.jobs.models import describe_model, shipped_models
 
 
 def test_description_is_read_from_files_alone(debug_model: Path) -> None:

@@ -24,7 +24,7 @@ class InfoArgs:
 
 def run_list(args: ListArgs) -> None:
     """List the models that come with foleykit."""
-    from foleykit.jobs.load import describe_model, shipped_models
+    from foleykit.jobs.models import describe_model, shipped_models
 
     descriptions = [describe_model(name) for name in shipped_models()]
     if args.json:
@@ -41,7 +41,7 @@ def run_list(args: ListArgs) -> None:
 
 def run_info(args: InfoArgs) -> None:
     """Say what one model is: family, size, rates, licence, checksum."""
-    from foleykit.jobs.load import describe_model
+    from foleykit.jobs.models import describe_model
 
     description = describe_model(args.name)
     if args.json:

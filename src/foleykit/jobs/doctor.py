@@ -164,7 +164,7 @@ def _media() -> list[Finding]:
 
 
 def _models() -> list[Finding]:
-    from foleykit.jobs.load import describe_model, shipped_models
+    from foleykit.jobs.models import describe_model, shipped_models
 
     found = []
     for name in shipped_models():

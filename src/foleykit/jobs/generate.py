@@ -12,7 +12,8 @@ import foleykit
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.jobs.ambience import BUILT_IN
-from foleykit.jobs.load import describe_model, load
+from foleykit.jobs.load import load
+from foleykit.jobs.models import describe_model
 from foleykit.jobs.outputs import StagedFiles, all_or_none, check_outputs
 from foleykit.jobs.pipeline import FoleyPipeline
 from foleykit.jobs.sidecar import (

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from foleykit.audio.mix import duck_gain
 from foleykit.core.errors import MediaError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
+from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.original import read_original
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
 from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, VideoFeatures
@@ -25,9 +26,6 @@ from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
 from foleykit.video.io import VideoReader
 from foleykit.video.probe import probe
 from foleykit.video.shots import ShotDetector
-
-if TYPE_CHECKING:
-    from foleykit.jobs.load import ModelDescription
 
 FADE_SECONDS = 0.02
 """Ramp between the original and the new sound where the new sound does not fill the video."""

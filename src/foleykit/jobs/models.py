@@ -1,0 +1,98 @@
+"""Models by name, without loading them: the ones that come with the package, and folders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import foleykit
+from foleykit.core.config import load_config
+from foleykit.core.errors import ModelError, UsageError
+from foleykit.models.avldm.config import AvLdmConfig
+
+WEIGHTS = Path(foleykit.__file__).parent / "weights"
+CARD_NAME = "MODEL_CARD.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """What can be said about a model without loading it."""
+
+    name: str
+    family: str
+    folder: Path
+    num_bytes: int
+    """Of all weight files."""
+    sample_rate: int
+    """Of what the network makes; files are written at 48 kHz."""
+    video_fps: float
+    licence: str
+    """Of the weights; "not stated" where the model card does not say."""
+    weights_sha256: str
+    """Over all files that generation reads: config, weights, ambient library."""
+    card: str = ""
+    """The model card's text."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-ready values, without the card's text."""
+        values = asdict(self)
+        del values["card"]
+        return {**values, "folder": str(self.folder)}
+
+
+def shipped_models() -> tuple[str, ...]:
+    """Return the names of the models that come with the package, sorted."""
+    return tuple(sorted(config.parent.name for config in WEIGHTS.glob("*/config.json")))
+
+
+def model_folder(name: str | Path) -> Path:
+    """Return the folder of a shipped model's name or of a path; raises ModelError, listing what exists."""
+    if str(name) in shipped_models():
+        return WEIGHTS / str(name)
+    folder = Path(name).expanduser()
+    if (folder / "config.json").is_file():
+        return folder
+    shipped = ", ".join(shipped_models()) or "none"
+    reason = f"folder {folder} holds no config.json" if folder.is_dir() else "there is no such model or folder"
+    raise ModelError(f'cannot load model "{name}": {reason}; shipped models: {shipped}')
+
+
+def describe_model(name: str | Path) -> ModelDescription:
+    """Return what a model's files say about it; raises ModelError when it is missing or has no weights."""
+    folder = model_folder(name)
+    weights = sorted(folder.glob("**/*.safetensors"))
+    if not weights:
+        raise ModelError(f"model folder {folder} holds no *.safetensors; train it or copy it again")
+    try:
+        config = load_config(AvLdmConfig, folder / "config.json")
+    except (UsageError, json.JSONDecodeError) as error:
+        raise ModelError(f"{folder / 'config.json'} does not describe a model: {error}") from error
+    card_path = folder / CARD_NAME
+    card = card_path.read_text() if card_path.is_file() else ""
+    licence = re.search(r"^licen[cs]e:\s*(.+?)\s*$", card, re.MULTILINE)
+    return ModelDescription(
+        name=folder.name,
+        family="avldm",
+        folder=folder,
+        num_bytes=sum(path.stat().st_size for path in weights),
+        sample_rate=config.sample_rate,
+        video_fps=config.video_fps,
+        licence=licence.group(1) if licence else "not stated",
+        weights_sha256=_hash_files(folder),
+        card=card,
+    )
+
+
+def _hash_files(folder: Path) -> str:
+    """Return one SHA-256 over names and contents of config, weights and library, so that equal means all are equal."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in (".json", ".safetensors", ".flac"):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
+    return total.hexdigest()
