@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,7 +61,9 @@ def test_a_build_goes_on_where_it_was_and_leaves_no_rest(cache, tmp_path):
     build_cache(tmp_path, CONFIG, seed=7, split="train", num_videos=1, workers=0)
     first = tmp_path / "train" / "000000" / "frames.npy"
     written = first.stat().st_mtime_ns
-    killed = tmp_path / "train" / f".000001.{os.getpid()}.part"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    killed = tmp_path / "train" / f".000001.{gone.pid}.part"
     killed.mkdir()
     (killed / "frames.npy").write_bytes(b"half")
     seen: list[float] = []

@@ -176,6 +176,7 @@ def read_dial(args: WorldSetArgs, pipeline: AvLdmPipeline, *, num_clips: int = 3
             levels.append(measured.gap_level_db)
         table.append(levels)
     heard = np.array(table)
+    heard = heard[np.isfinite(heard).all(axis=1)]
     medians = np.median(heard, axis=0)
     return Dial(
         points=tuple(
