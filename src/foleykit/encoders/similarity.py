@@ -38,10 +38,10 @@ class AvSimilarity(nn.Module):
 
     def embed_video(self, features: Tensor) -> Tensor:
         """Return unit embeddings (B, E) of `features` (B, T, D)."""
-        summary = torch.cat((features.mean(dim=1), features.std(dim=1)), dim=1)
+        summary = torch.cat((features.mean(dim=1), features.std(dim=1, correction=0)), dim=1)
         return nn.functional.normalize(self.video(summary), dim=1)
 
     def embed_audio(self, latents: Tensor) -> Tensor:
         """Return unit embeddings (B, E) of `latents` (B, D, L)."""
-        summary = torch.cat((latents.mean(dim=2), latents.std(dim=2)), dim=1)
+        summary = torch.cat((latents.mean(dim=2), latents.std(dim=2, correction=0)), dim=1)
         return nn.functional.normalize(self.audio(summary), dim=1)
