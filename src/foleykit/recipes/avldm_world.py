@@ -20,7 +20,7 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import Module, frozen, save_weights, with_weights
 from foleykit.core.config import save_config
 from foleykit.core.errors import UsageError
-from foleykit.core.types import IGNORED, Batch, BatchSource, Objective
+from foleykit.core.types import IGNORED, AudioBatch, Batch, BatchSource, Objective
 from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
@@ -159,6 +159,12 @@ def trained(module: Module, args: TrainArgs, stage: Stage) -> Module:
     return frozen(with_weights(module, args.output / stage / "model.safetensors"), args.device)
 
 
+def held_out_sound(args: TrainArgs, batches: AudioBatches) -> list[AudioBatch]:
+    """Return the fixed batches of held-out places that codec and vocoder are validated on."""
+    held_out = replace(batches, videos=open_world(args.data, "valid"), seed=1)
+    return [held_out(step) for step in range(4)]
+
+
 def train_codec(args: TrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
     """Train the mel autoencoder, then measure the mean and deviation that make its latents of unit variance."""
     config = config_of(args)
@@ -171,7 +177,7 @@ def train_codec(args: TrainArgs, on_step: Callable[[int, float], None] | None) -
         device=args.device,
         seed=args.seed,
     )
-    fixed = [replace(batches, videos=open_world(args.data, "valid"), seed=1)(step) for step in range(4)]
+    fixed = held_out_sound(args, batches)
 
     @torch.no_grad()
     def validate(model: nn.Module) -> dict[str, float]:
@@ -208,7 +214,7 @@ def train_vocoder(args: TrainArgs, on_step: Callable[[int, float], None] | None)
         device=args.device,
         seed=args.seed,
     )
-    fixed = [replace(batches, videos=open_world(args.data, "valid"), seed=1)(step) for step in range(4)]
+    fixed = held_out_sound(args, batches)
 
     @torch.no_grad()
     def validate(model: nn.Module) -> dict[str, float]:
