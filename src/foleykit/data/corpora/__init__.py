@@ -1,0 +1,1 @@
+"""One file per corpus; each scans its own tables and folders into a `Manifest`."""
