@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,6 +49,28 @@ def load_weights(module: nn.Module, path: Path) -> None:
     """Fill `module` from `path`; raises ModelError naming the first missing, unexpected or mis-shaped tensor."""
     stored = load_tensors(path)
     own = module.state_dict()
+    check_fit(own, stored, path)
+    module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in stored.items()})
+
+
+def build_with_weights(build: Callable[[], Module], path: Path, dtype: torch.dtype = torch.float32) -> Module:
+    """Return what `build` makes, its tensors being those of `path` in `dtype`, without a second copy in memory.
+
+    For large modules all of whose tensors are saved. Raises ModelError as `load_weights` does.
+    """
+    stored = load_tensors(path)
+    with torch.device("meta"):
+        module = build()
+    check_fit(module.state_dict(), stored, path)
+    module.load_state_dict(
+        {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in stored.items()},
+        assign=True,
+    )
+    return module
+
+
+def check_fit(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], path: Path) -> None:
+    """Raise ModelError naming the first missing, unexpected or mis-shaped tensor of `stored`."""
     problems = [f"{name} is missing" for name in own.keys() - stored.keys()]
     problems += [f"{name} is not of this model" for name in stored.keys() - own.keys()]
     problems += [
@@ -58,7 +80,6 @@ def load_weights(module: nn.Module, path: Path) -> None:
     ]
     if problems:
         raise ModelError(f"{path.name} does not fit the model: {sorted(problems)[0]} ({len(problems)} problems)")
-    module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in stored.items()})
 
 
 def with_weights(module: Module, path: Path) -> Module:

@@ -1,0 +1,365 @@
+"""Action2Sound as published: frames to waveform over windows of three seconds, denoised jointly."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from foleykit.audio.unit_mel import UnitMel
+from foleykit.codecs.griffin_lim import GriffinLim
+from foleykit.codecs.hifigan import HifiGan
+from foleykit.core.checkpoint import build_with_weights, frozen
+from foleykit.core.config import load_config
+from foleykit.core.errors import InputError, ModelError
+from foleykit.diffusion.guidance import guide
+from foleykit.diffusion.noise_samplers import sample_noise_model
+from foleykit.diffusion.windows import WindowPlan, cut, merge, plan_windows
+from foleykit.encoders.visual.timesformer import TimeSformer, even_frame_indices
+from foleykit.models.avldm.pipeline import AmbientClip, VideoFeatures, load_library, mirror_to
+from foleykit.models.avldm.published.config import Action2SoundConfig, NullName
+from foleykit.models.avldm.published.network import Conditioner, ContextCache, Denoiser, PictureVae
+
+WINDOWS_AT_ONCE = 8
+"""Windows in one network call; bounds memory whatever the length of the video."""
+MAX_CACHED_WINDOWS = 64
+"""Keys and values of the context take 8 MB per window at the published size; beyond this many they are not kept."""
+VOCODER_COLUMNS = 1500
+"""Mel columns that become sound at a time."""
+VOCODER_CONTEXT = 32
+"""Columns on either side of a chunk that the vocoder may look at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowFeatures(VideoFeatures):
+    """Features (N T, D) of N windows, T frames each, and where on the latent axis the windows lie."""
+
+    plan: WindowPlan
+
+
+class Action2SoundPipeline:
+    """A loaded model: Stable Diffusion's networks on mels, told by video features and an ambient clip."""
+
+    def __init__(
+        self,
+        config: Action2SoundConfig,
+        *,
+        vae: PictureVae,
+        denoiser: Denoiser,
+        conditioner: Conditioner,
+        video: TimeSformer,
+        vocoder: HifiGan | GriffinLim,
+        library: Sequence[AmbientClip] = (),
+        device: str = "cpu",
+    ) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.schedule = config.schedule
+        self.mel = UnitMel(config.mel).to(self.device)
+        self.vae = frozen(vae, self.device)
+        self.denoiser = frozen(denoiser, self.device)
+        self.conditioner = frozen(conditioner, self.device)
+        self.video = frozen(video, self.device)
+        self.vocoder = frozen(vocoder, self.device)
+        self.library = tuple(library)
+        if self.device.type == "cuda":
+            self.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Action2SoundPipeline:
+        """Load a converted model: config.json, one safetensors file per part, and the folder `ambient`, if any.
+
+        `dtype` is that of the U-Net and of the video encoder, which are nearly all of the work; codec and vocoder stay
+        in float32. Raises ModelError when a part is missing or does not fit.
+        """
+        config = load_config(Action2SoundConfig, folder / "config.json")
+        vocoder: HifiGan | GriffinLim
+        if config.vocoder == "hifigan":
+            vocoder = build_with_weights(lambda: HifiGan(config.hifigan), folder / "vocoder.safetensors")
+        else:
+            vocoder = GriffinLim(config.mel)
+        return cls(
+            config,
+            vae=build_with_weights(lambda: PictureVae(config.vae), folder / "vae.safetensors"),
+            denoiser=build_with_weights(lambda: Denoiser(config.unet), folder / "denoiser.safetensors", dtype),
+            conditioner=build_with_weights(lambda: Conditioner(config), folder / "conditioner.safetensors"),
+            video=build_with_weights(lambda: TimeSformer(config.video), folder / "video.safetensors", dtype),
+            vocoder=vocoder,
+            library=load_library(folder / "ambient", config.sample_rate),
+            device=device,
+        )
+
+    def __call__(
+        self,
+        frames: Iterable[NDArray[np.uint8]],
+        *,
+        num_samples: int,
+        ambient: AmbientClip | None = None,
+        seed: int = 0,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+    ) -> NDArray[np.float32]:
+        """Return a waveform (1, `num_samples`) for chunks of frames (t, H, W, 3) at the model's rate and size.
+
+        Without `ambient` the library's own choice is used.
+        """
+        features = self.encode(frames)
+        return self.generate(
+            features,
+            num_samples=num_samples,
+            ambient=(ambient or self.retrieve(features)).waveform,
+            seed=seed,
+            num_steps=num_steps,
+            guidance_scale=guidance_scale,
+        )
+
+    @torch.inference_mode()
+    def encode(self, chunks: Iterable[NDArray[np.uint8]]) -> WindowFeatures:
+        """Return features of a stream of frame chunks (t, H, W, 3); a window's frames are in memory at a time.
+
+        Raises InputError when there are no frames or their size is not the model's.
+        """
+        dtype = next(self.video.parameters()).dtype
+        num_frames = 0
+
+        def counted() -> Iterator[NDArray[np.uint8]]:
+            nonlocal num_frames
+            for chunk in chunks:
+                num_frames += len(chunk)
+                yield chunk
+
+        parts = []
+        for pixels in windows_of(counted(), self.config):
+            frames = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
+            parts.append(self.video(frames[None].to(dtype))[0].float().cpu())
+        if not parts:
+            raise InputError("the model needs at least one video frame and got none")
+        return WindowFeatures(values=torch.cat(parts), plan=plan_of(num_frames, self.config))
+
+    def retrieve(self, features: VideoFeatures) -> AmbientClip:
+        """Return the quietest clip, with a warning: converted models have no audio-visual similarity to choose by."""
+        warnings.warn("this model cannot choose an ambience by the pictures; using its quietest clip", stacklevel=2)
+        return self.quiet()
+
+    def quiet(self) -> AmbientClip:
+        """Return the library's quietest clip: it asks for action sound alone."""
+        if not self.library:
+            raise ModelError("this model folder has no ambient library; name a recording as the ambience")
+        return min(self.library, key=lambda clip: float(np.square(clip.waveform).mean()))
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        features: VideoFeatures,
+        *,
+        num_samples: int,
+        ambient: NDArray[np.float32] | None,
+        seed: int = 0,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+        shots: Sequence[float] = (),
+        progress: Callable[[float], None] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return a waveform (1, `num_samples`) for `features` with the ambience of `ambient` (1, S), if one is given.
+
+        `shots` has no effect, since windows were laid when the pictures were encoded; `progress` hears the share done.
+        Raises InputError when features and samples do not cover the same time or `ambient` is too short.
+        """
+        plan = self._check(features, num_samples)
+        sampling = self.config.sampling
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(self.config.unet.latent_width, self.config.latent_rows, plan.length, generator=generator)
+        return self.voice(
+            features,
+            noise=noise.to(self.device),
+            ambient=None if ambient is None else self.ambient_latents(ambient, generator),
+            num_samples=num_samples,
+            num_steps=sampling.num_steps if num_steps is None else num_steps,
+            guidance_scale=sampling.guidance_scale if guidance_scale is None else guidance_scale,
+            progress=progress,
+        )
+
+    @torch.inference_mode()
+    def voice(
+        self,
+        features: VideoFeatures,
+        *,
+        noise: Tensor,
+        ambient: Tensor | None,
+        num_samples: int,
+        num_steps: int,
+        guidance_scale: float,
+        progress: Callable[[float], None] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return a waveform (1, `num_samples`) from start `noise` (4, rows, L) and `ambient` latents (1, 4, rows, L).
+
+        Raises InputError where features, noise and samples do not cover the same time.
+        """
+        plan = self._check(features, num_samples)
+        windows = features.values.to(self.device).unflatten(0, (len(plan.starts), -1))
+        guidance = Guidance(
+            denoiser=self.denoiser,
+            conditional=self.conditioner(
+                windows, None if ambient is None else ambient.expand(len(windows), -1, -1, -1)
+            ),
+            null=self.null(ambient),
+            scale=guidance_scale,
+        )
+        latents = self._sample(noise, plan, guidance, num_steps=num_steps, progress=progress)
+        waveform = self._decode(latents, plan, num_columns=-(-num_samples // self.config.mel.hop_length))
+        return waveform[None, :num_samples]
+
+    def null(self, ambient: Tensor | None, kind: NullName | None = None) -> Tensor:
+        """Return what guidance moves away from, (1, N, D): by default as the config's sampling says."""
+        if (kind or self.config.sampling.null) == "zeros":
+            width = self.config.unet.context_width
+            return torch.zeros(1, self.config.num_context_tokens, width, device=self.device)
+        return self.conditioner.null(ambient, 1)
+
+    def ambient_latents(self, waveform: NDArray[np.float32], generator: torch.Generator) -> Tensor:
+        """Return scaled latents (1, 4, rows, L) of an ambient clip (1, S), cut or mirrored to the window's length."""
+        samples = torch.from_numpy(np.ascontiguousarray(waveform.mean(axis=0), dtype=np.float32))
+        if samples.numel() < self.config.hop_length:
+            raise InputError("the ambient recording is shorter than an eighth of a second; give a longer one")
+        mel = self.mel(mirror_to(samples, self.config.window_samples)[None].to(self.device))
+        mel = torch.nn.functional.pad(mel, (0, self.config.window_columns - mel.shape[-1]))
+        shape = (1, self.config.unet.latent_width, self.config.latent_rows, self.config.window_positions)
+        is_drawn = self.config.sampling.posterior == "sample"
+        return self.vae.encode(mel, torch.randn(shape, generator=generator).to(self.device) if is_drawn else None)
+
+    def _check(self, features: VideoFeatures, num_samples: int) -> WindowPlan:
+        """Return the windows of `features`; raises InputError where they do not cover `num_samples`."""
+        if not isinstance(features, WindowFeatures) or num_samples < 1:
+            raise InputError(
+                "this model generates from features that its own `encode` returned, and at least one sample"
+            )
+        covered = features.plan.length * self.config.hop_length
+        if num_samples > covered:
+            raise InputError(
+                f"{num_samples} samples are more than the {covered} that the video frames cover; "
+                f"read frames at {self.config.video_fps:g} per second to the end"
+            )
+        return features.plan
+
+    def _sample(
+        self,
+        noise: Tensor,
+        plan: WindowPlan,
+        guidance: Guidance,
+        *,
+        num_steps: int,
+        progress: Callable[[float], None] | None,
+    ) -> Tensor:
+        """Return latents (4, rows, L) from `noise`: every step averages the noise that overlapping windows predict."""
+
+        def epsilon(x: Tensor, t: float) -> Tensor:
+            return merge(guidance(cut(x, plan), t), plan)
+
+        def on_step(done: int) -> None:
+            if progress is not None:
+                progress(done / num_steps)
+
+        return sample_noise_model(
+            epsilon, noise, self.schedule, num_steps, sampler=self.config.sampling.sampler, on_step=on_step
+        )
+
+    def _decode(self, latents: Tensor, plan: WindowPlan, *, num_columns: int) -> NDArray[np.float32]:
+        """Return samples (S,) of `latents` (4, rows, L): windows to mels, which are cross-faded, then to sound."""
+        columns = self.config.vae.downsampling
+        decoded = torch.cat([self.vae.decode(window[None]) for window in cut(latents, plan)])
+        fine = WindowPlan(
+            length=plan.length * columns,
+            window=plan.window * columns,
+            starts=tuple(start * columns for start in plan.starts),
+        )
+        return self.vocode(self.mel.natural_log(merge(decoded, fine)[:, :num_columns]))
+
+    def vocode(self, log_mel: Tensor) -> NDArray[np.float32]:
+        """Return samples (F hop_length,) of `log_mel` (M, F), made in chunks that are cross-faded where they meet."""
+        hop, num_columns = self.config.mel.hop_length, log_mel.shape[1]
+        out = np.zeros(num_columns * hop, np.float32)
+        for start in range(0, num_columns, VOCODER_COLUMNS):
+            left, right = max(0, start - VOCODER_CONTEXT), start + VOCODER_COLUMNS + VOCODER_CONTEXT
+            made = self.vocoder(log_mel[None, :, left:right])[0, 0].float().cpu().numpy()
+            fade = (start - left) * hop
+            made[: 2 * fade] *= np.linspace(0, 1, 2 * fade, dtype=np.float32)[: len(made)]
+            out[left * hop : start * hop + fade] *= np.linspace(1, 0, 2 * fade, dtype=np.float32)[: len(made)]
+            out[left * hop : left * hop + len(made)] += made
+        return out
+
+
+class Guidance:
+    """The guided noise of windows: both branches in one call, the fixed context projected once."""
+
+    def __init__(self, *, denoiser: Denoiser, conditional: Tensor, null: Tensor, scale: float) -> None:
+        """`conditional` (N, P, D) is the context of each window, `null` (1, P, D) that of none."""
+        self.denoiser = denoiser
+        self.scale = scale
+        dtype = next(denoiser.parameters()).dtype
+        self.contexts = [
+            torch.cat((null.expand(len(part), -1, -1), part) if scale != 1 else (part,)).to(dtype)
+            for part in conditional.split(WINDOWS_AT_ONCE)
+        ]
+        is_kept = len(conditional) <= MAX_CACHED_WINDOWS
+        self.caches: list[ContextCache | None] = [
+            denoiser.project_context(context) if is_kept else None for context in self.contexts
+        ]
+
+    def __call__(self, x: Tensor, t: float) -> Tensor:
+        """Return the noise (N, 4, rows, L) in the windows `x` at training step `t`, in the dtype of `x`."""
+        parts = []
+        for part, context, cache in zip(x.split(WINDOWS_AT_ONCE), self.contexts, self.caches, strict=True):
+            branches = part if self.scale == 1 else torch.cat((part, part))
+            times = torch.full((len(branches),), t, device=x.device)
+            predicted = self.denoiser(branches.to(context.dtype), times, context, cache).to(x.dtype)
+            if self.scale != 1:
+                null, conditional = predicted.chunk(2)
+                predicted = guide(conditional, null, self.scale)
+            parts.append(predicted)
+        return torch.cat(parts)
+
+
+def plan_of(num_frames: int, config: Action2SoundConfig) -> WindowPlan:
+    """Return the windows on the latent axis of a video of `num_frames` at the model's rate; one at least."""
+    length = math.ceil(round(num_frames * config.frame_rate / config.video_fps, 6))
+    return plan_windows(max(length, config.window_positions), config.window_positions, config.overlap_positions)
+
+
+def windows_of(chunks: Iterable[NDArray[np.uint8]], config: Action2SoundConfig) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames (T, H, W, 3) that the encoder sees of each window of `plan_of` the stream.
+
+    Only a few seconds of frames are held at a time. Beyond the end the last frame is held, which keeps the speed of a
+    video shorter than a window.
+    """
+    picks = even_frame_indices(config.window_frames, config.video.num_frames)
+    stride = config.window_positions - config.overlap_positions
+    held: list[NDArray[np.uint8]] = []
+    dropped = done = 0
+
+    def first_frame(start: int) -> int:
+        return round(start * config.video_fps / config.frame_rate)
+
+    def seen(start: int) -> NDArray[np.uint8]:
+        first = first_frame(start) - dropped
+        return np.stack([held[min(first + pick, len(held) - 1)] for pick in picks])
+
+    for chunk in chunks:
+        held.extend(chunk)
+        while dropped + len(held) >= first_frame(done * stride) + config.window_frames:
+            yield seen(done * stride)
+            # The very last window ends with the video and so may start anywhere after the one just seen.
+            surplus = first_frame(done * stride) - dropped
+            del held[:surplus]
+            dropped += surplus
+            done += 1
+    if held:
+        for start in plan_of(dropped + len(held), config).starts[done:]:
+            yield seen(start)
