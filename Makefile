@@ -31,7 +31,7 @@ lock:
 	$(PY) -m venv $(VENV)-lock
 	grep -E '^torch==|^[^#]*;' constraints.txt > $(VENV)-lock/kept
 	$(LOCK_PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(LOCK_PIP) -e '.[dev]'
+	$(LOCK_PIP) -e '.[dev,index]'
 	sed 's/^/^/; s/==.*/==/' $(VENV)-lock/kept | sort -u > $(VENV)-lock/names
 	{ echo "# Made by \`make lock\` on $$(date +%Y-%m-%d) with $$($(PY) --version); build suffixes such as +cpu removed."; \
 	  { $(VENV)-lock/bin/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' | grep -v -i -E -f $(VENV)-lock/names; \

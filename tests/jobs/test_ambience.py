@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from foleykit.audio.files import write_waveform
 from foleykit.core.errors import MediaError
-from foleykit.jobs.ambience import at_level, middle_of, quietest_stretch, read_recording, rms_dbfs
+from foleykit.jobs.ambience import at_level, background_level_db, middle_of, quietest_stretch, read_recording, rms_dbfs
 
 RATE = 16_000
 
@@ -23,6 +23,22 @@ def noise(seconds: float, level: float = 0.1, seed: int = 0) -> np.ndarray:
 @given(level_db=st.floats(-60, -10), source=st.floats(1e-3, 0.5))
 def test_level_is_what_was_asked_for(level_db: float, source: float) -> None:
     assert rms_dbfs(at_level(noise(0.1, source), level_db)) == pytest.approx(level_db, abs=1e-3)
+
+
+@given(level=st.floats(1e-4, 0.2), num_hits=st.integers(0, 9))
+def test_background_is_what_lies_between_actions(level: float, num_hits: int) -> None:
+    waveform = noise(3, level)
+    steady = rms_dbfs(waveform)
+    for hit in range(num_hits):
+        first = 3 * hit * RATE // 10
+        waveform[:, first : first + RATE // 20] += 0.5
+    assert background_level_db(waveform, RATE) == pytest.approx(steady, abs=0.5)
+
+
+def test_background_of_silence_and_of_very_short_sound() -> None:
+    assert background_level_db(np.zeros((1, RATE), np.float32), RATE) == -np.inf
+    blip = noise(0.01)
+    assert background_level_db(blip, RATE) == pytest.approx(rms_dbfs(blip))
 
 
 def test_silence_has_no_level_to_set() -> None:

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foleykit.core.errors import InputError, MediaError, UsageError
-from foleykit.retrieval import Backend, VectorIndex, create_index, open_index
+from foleykit.retrieval import Backend, create_index, open_index
 from foleykit.retrieval.filters import EVERYTHING, RowFilter, parse_filter
-from foleykit.retrieval.types import EmbeddingSpace, LibraryClip, LibraryRow
+from foleykit.retrieval.types import EmbeddingSpace, LibraryClip, LibraryRow, VectorIndex
 
 SPACE = EmbeddingSpace(model_id="towers:1", num_dimensions=16)
 SCENES = ("kitchen", "street", "painter's shop")

@@ -36,6 +36,12 @@ class Args:
     ambient_level: Annotated[
         float | None, Option(metavar="DB", help="Level of the background that is asked for, RMS in dBFS.")
     ] = None
+    ambient_library: Annotated[
+        str | None, Option(metavar="INDEX", help="Library that auto chooses from (foley index); default: the model's.")
+    ] = None
+    ambient_filter: Annotated[
+        str, Option(metavar="FILTER", help='Clips of the library that may be chosen, such as "ambient_db < -50".')
+    ] = ""
     original: Annotated[
         Literal["replace", "keep", "duck"],
         Option(
@@ -82,6 +88,8 @@ def run(args: Args) -> None:
     settings = Settings(
         ambient=args.ambient,
         ambient_level_db=args.ambient_level,
+        ambient_library=args.ambient_library or "",
+        ambient_filter=args.ambient_filter,
         original=args.original,
         seed=0 if args.seed == DRAW_SEED else args.seed,
         num_steps=args.num_steps,

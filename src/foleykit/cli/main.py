@@ -12,7 +12,7 @@ from typing import NoReturn, TextIO
 import typer
 
 from foleykit import __version__
-from foleykit.cli import demo, doctor, evaluate, generate, models, train, world
+from foleykit.cli import demo, doctor, evaluate, generate, index, models, train, world
 from foleykit.cli.command import as_command
 from foleykit.cli.show import print_error
 from foleykit.core.errors import FoleyError, UsageError
@@ -32,6 +32,7 @@ def build_app() -> typer.Typer:
     models_app = _group("The models that can be used here.")
     models_app.command("list")(as_command(models.ListArgs, models.run_list))
     models_app.command("info")(as_command(models.InfoArgs, models.run_info))
+    models_app.command("convert")(as_command(models.ConvertArgs, models.run_convert))
     app.add_typer(models_app, name="models")
 
     evaluate_app = _group("Score generated sound, beside ground truth and chance.")
@@ -44,6 +45,13 @@ def build_app() -> typer.Typer:
     world_app.command("preview")(as_command(world.PreviewArgs, world.run_preview))
     world_app.command("build")(as_command(world.CacheArgs, world.run_cache))
     app.add_typer(world_app, name="world")
+
+    index_app = _group("Libraries of ambient clips.")
+    index_app.command("build")(as_command(index.BuildArgs, index.run_build))
+    index_app.command("add")(as_command(index.AddArgs, index.run_add))
+    index_app.command("query")(as_command(index.QueryArgs, index.run_query))
+    index_app.command("stats")(as_command(index.StatsArgs, index.run_stats))
+    app.add_typer(index_app, name="index")
 
     @app.callback(invoke_without_command=True)
     def root(
@@ -86,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         exit_code = INTERRUPTED
     if exit_code == INTERRUPTED:
-        print_error("interrupted; nothing was written", exit_code=exit_code, as_json=as_json)
+        print_error("interrupted; no unfinished file was left", exit_code=exit_code, as_json=as_json)
     sys.exit(exit_code)
 
 

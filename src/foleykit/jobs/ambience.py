@@ -16,6 +16,8 @@ MAX_RECORDING_SECONDS = 600.0
 SILENCE_DBFS = -90.0
 """Below this a recording holds no ambience; digital silence also lies outside what models were trained on."""
 HOP_SECONDS = 0.1
+BACKGROUND_QUANTILE = 0.25
+"""Share of a recording that is taken to hold nothing but background."""
 
 
 def read_recording(path: str, sample_rate: int, num_samples: int) -> AmbientClip:
@@ -48,6 +50,18 @@ def quietest_stretch(waveform: NDArray[np.float32], sample_rate: int, num_sample
     levels[levels < 10 ** (SILENCE_DBFS / 10)] = np.inf
     best = int(levels.argmin())
     return waveform[:, starts[best] : ends[best]] if np.isfinite(levels[best]) else None
+
+
+def background_level_db(waveform: NDArray[np.float32], sample_rate: int) -> float:
+    """Return the level in dBFS that three quarters of the tenths of a second of `waveform` (C, S) exceed.
+
+    Of a steady sound it is the RMS; what stands out for less than that, such as an action, does not count.
+    """
+    hop = min(waveform.shape[-1], max(1, round(HOP_SECONDS * sample_rate)))
+    whole = waveform[:, : waveform.shape[-1] // hop * hop]
+    power = np.square(whole.reshape(len(whole), -1, hop), dtype=np.float64).mean(axis=(0, 2))
+    level = float(np.quantile(power, BACKGROUND_QUANTILE))
+    return 10 * float(np.log10(level)) if level > 0 else float("-inf")
 
 
 def at_level(waveform: NDArray[np.float32], level_db: float) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ REQUIRED = ("torch", "numpy", "av", "safetensors", "transformers", "soxr", "soun
 OPTIONAL = {
     "mujoco": "simulating the training world; pip install 'foleykit[world]'",
     "tensorboard": "training logs; pip install 'foleykit[train]'",
+    "lancedb": "libraries of millions of clips; pip install 'foleykit[index]'",
     "diffusers": "networks at published size; pip install 'foleykit[published]'",
 }
 HARMFUL_WHEN_BROKEN = ("torchvision", "torchaudio")

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import foleykit
-from foleykit.core.errors import ModelError, UsageError
+from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.jobs.ambience import BUILT_IN
+from foleykit.jobs.library import clip_sha256
 from foleykit.jobs.load import load
 from foleykit.jobs.models import describe_model
 from foleykit.jobs.outputs import StagedFiles, all_or_none, check_outputs
@@ -215,6 +216,10 @@ def describe_take(
     if settings.ambient not in BUILT_IN:
         recording_hash = hash_file(Path(settings.ambient))
         settings = replace(settings, ambient=relative_to(Path(settings.ambient), folder))
+    if settings.ambient_library:
+        recording_hash = clip_sha256(settings.ambient_library, settings.ambient_clip)
+        if "://" not in settings.ambient_library:
+            settings = replace(settings, ambient_library=relative_to(Path(settings.ambient_library), folder))
     return Sidecar(
         foleykit=foleykit.__version__,
         input=InputRecord(
@@ -255,6 +260,14 @@ def replayed(request: GenerateRequest) -> GenerateRequest:
         recording = folder / settings.ambient
         check_same_file(recording, sidecar.ambience.sha256, what="ambience recording")
         settings = replace(settings, ambient=str(recording))
+    if settings.ambient_library:
+        if "://" not in settings.ambient_library:
+            settings = replace(settings, ambient_library=str(folder / settings.ambient_library))
+        if clip_sha256(settings.ambient_library, settings.ambient_clip) != sidecar.ambience.sha256:
+            raise MediaError(
+                f'clip "{settings.ambient_clip}" of {settings.ambient_library} is not the one that the sidecar was '
+                "made with: its SHA-256 differs"
+            )
     if describe_model(sidecar.model.name).weights_sha256 != sidecar.model.weights_sha256:
         raise ModelError(f'model "{sidecar.model.name}" is not the one of the sidecar: its weights differ')
     return replace(
@@ -297,4 +310,6 @@ def inputs_of(request: GenerateRequest) -> Sequence[Path]:
     files = [request.video, request.replay]
     if request.settings.ambient not in BUILT_IN:
         files.append(Path(request.settings.ambient))
+    if request.settings.ambient_library:
+        files.append(Path(request.settings.ambient_library))
     return [path for path in files if path is not None]

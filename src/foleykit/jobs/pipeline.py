@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,10 +18,12 @@ from foleykit.audio.mix import duck_gain
 from foleykit.core.errors import MediaError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
+from foleykit.jobs.library import clip_by_key, embedding_space, nearest_clip
 from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.original import read_original
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
 from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, VideoFeatures
+from foleykit.retrieval import open_index
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
 from foleykit.video.io import VideoReader
 from foleykit.video.probe import probe
@@ -60,6 +62,8 @@ class FoleyPipeline:
         *,
         ambient: Path | str = "auto",
         ambient_level: float | None = None,
+        ambient_library: Path | str = "",
+        ambient_filter: str = "",
         original: OriginalMode = "replace",
         seed: int = 0,
         num_steps: int | None = None,
@@ -74,12 +78,15 @@ class FoleyPipeline:
         """Return a soundtrack for a video file, exactly as long as its pictures.
 
         `ambient` is "auto", "quiet", "original" or a recording, `ambient_level` its RMS in dBFS, `loudness` in LUFS,
-        `start` and `end` in seconds. Raises MediaError for a file that cannot be used and UsageError for impossible
-        values.
+        `start` and `end` in seconds. "auto" chooses from the index `ambient_library` where one is named, among the
+        clips that pass `ambient_filter`, such as "ambient_db < -50". Raises MediaError for a file that cannot be used
+        and UsageError for impossible values.
         """
         settings = Settings(
             ambient=str(ambient),
             ambient_level_db=ambient_level,
+            ambient_library=str(ambient_library),
+            ambient_filter=ambient_filter,
             original=original,
             seed=seed,
             num_steps=num_steps,
@@ -106,10 +113,12 @@ class FoleyPipeline:
         report("read", 0)
         info = video if isinstance(video, VideoInfo) else probe(video, limits)
         # Asked for before anything slow happens, so that a video without sound is refused at once.
-        clip = recording or self._own_ambience(info, settings)
+        clip = recording or self._own_ambience(info, settings) or self._library_clip(settings)
         report("read", 1)
         scene = self.look(info, settings, report=report)
-        clip = clip or (self.model.quiet() if settings.ambient == "quiet" else self._retrieve(scene))
+        clip = clip or (self.model.quiet() if settings.ambient == "quiet" else self._retrieve(scene, settings))
+        if settings.ambient_library:
+            settings = replace(settings, ambient_clip=clip.name)
         clip = self._prepare(clip, settings)
         for take in range(num_takes):
             yield self._voice(scene, replace(settings, seed=settings.seed + take), clip, with_stems, report)
@@ -205,9 +214,23 @@ class FoleyPipeline:
             raise MediaError(f"the sound of {info.path} is silent; use the ambience quiet instead of original")
         return AmbientClip(name="original", waveform=stretch)
 
-    def _retrieve(self, scene: Scene) -> AmbientClip:
+    def _library_clip(self, settings: Settings) -> AmbientClip | None:
+        """Return the clip that is named; None where the pictures choose, after a look at what they choose from."""
+        if not settings.ambient_library:
+            return None
+        # An index of other embeddings is refused before the pictures are looked at.
+        with closing(open_index(settings.ambient_library, embedding_space(self.model, self.description))) as index:
+            if not settings.ambient_clip:
+                return None
+            return clip_by_key(index, settings.ambient_clip, self.model.config.sample_rate)
+
+    def _retrieve(self, scene: Scene, settings: Settings) -> AmbientClip:
         with self._precision():
-            return self.model.retrieve(scene.features)
+            if not settings.ambient_library:
+                return self.model.retrieve(scene.features)
+            embedding = self.model.embed_video(scene.features)
+        with closing(open_index(settings.ambient_library)) as index:
+            return nearest_clip(index, embedding, settings.ambient_filter, self.model.config.sample_rate)
 
     def _prepare(self, clip: AmbientClip, settings: Settings) -> AmbientClip:
         """Return the part of `clip` that the model hears, at the wished level."""

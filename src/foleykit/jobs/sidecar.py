@@ -53,7 +53,7 @@ class AmbienceRecord:
     name: str
     """The clip whose ambience was asked for."""
     sha256: str = ""
-    """Of the recording, where the user gave one."""
+    """Of the recording or of the library's clip, where the user gave one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from foleykit.audio.mix import to_channels
 from foleykit.audio.resample import StreamResampler, fit_length
 from foleykit.core.errors import InputError, UsageError
 from foleykit.jobs.outputs import all_or_none, check_outputs
+from foleykit.retrieval.filters import parse_filter
 from foleykit.video.info import VideoInfo
 from foleykit.video.mux import mux
 from foleykit.video.output import AudioCodec
@@ -38,6 +39,12 @@ class Settings:
     """"auto", "quiet", "original" or the path of a recording."""
     ambient_level_db: float | None = None
     """RMS in dBFS that the ambient clip is set to, -90 to 0; None leaves its level."""
+    ambient_library: str = ""
+    """Index that "auto" chooses from; empty is the model's own library."""
+    ambient_filter: str = ""
+    """Clips of `ambient_library` that may be chosen, such as "ambient_db < -50"; empty for all."""
+    ambient_clip: str = ""
+    """Key of the clip in `ambient_library` that was chosen; empty lets the pictures choose."""
     original: OriginalMode = "replace"
     """What becomes of the video's own sound."""
     seed: int = 0
@@ -64,6 +71,11 @@ class Settings:
             raise UsageError(f"guidance_scale lies between 0 and 100, not {self.guidance_scale:g}")
         if self.ambient_level_db is not None and not -90 <= self.ambient_level_db <= 0:
             raise UsageError(f"an ambient level lies between -90 and 0 dBFS, not {self.ambient_level_db:g}")
+        if self.ambient_library and self.ambient != "auto":
+            raise UsageError(f'a library is what the ambience auto chooses from; leave it out with "{self.ambient}"')
+        if (self.ambient_filter or self.ambient_clip) and not self.ambient_library:
+            raise UsageError("a filter chooses among the clips of a library; name one with --ambient-library")
+        parse_filter(self.ambient_filter)
         if self.loudness_lufs is not None and not -70 <= self.loudness_lufs <= 0:
             raise UsageError(f"loudness lies between -70 and 0 LUFS, not {self.loudness_lufs:g}")
         start = 0.0 if self.start is None else self.start

@@ -30,7 +30,7 @@ from foleykit.models.avldm.network import AvConditioning, Denoiser
 
 CHUNK_FRAMES = 250
 """Frames encoded, and latent frames decoded, at a time."""
-CONTEXT_FRAMES = 25
+CONTEXT_FRAMES = 30
 """Frames on either side of a chunk that its convolutions may look at; a multiple of the slow path's stride."""
 WINDOWS_AT_ONCE = 8
 """Windows in one network call; bounds memory whatever the length of the video."""
@@ -140,9 +140,19 @@ class AvLdmPipeline:
         """Return the library clip nearest to the pictures by audio-visual similarity."""
         if not self.library:
             raise ModelError("this model has no ambient library; name a recording instead of `auto`")
-        picture = self.similarity.embed_video(features.values[None].to(self.device))
-        sounds = self.similarity.embed_audio(torch.cat([self._ambient_latents(clip.waveform) for clip in self.library]))
-        return self.library[int((sounds @ picture[0]).argmax())]
+        sounds = self.embed_audio([clip.waveform for clip in self.library])
+        return self.library[int((sounds @ self.embed_video(features)).argmax())]
+
+    @torch.inference_mode()
+    def embed_video(self, features: VideoFeatures) -> NDArray[np.float32]:
+        """Return the unit embedding (E,) of pictures, near that of sound which belongs to them."""
+        return self.similarity.embed_video(features.values[None].to(self.device))[0].float().cpu().numpy()
+
+    @torch.inference_mode()
+    def embed_audio(self, waveforms: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return unit embeddings (N, E) of recordings (C, S) at the model's rate, each cut or mirrored to a window."""
+        latents = [self._ambient_latents(waveform) for waveform in waveforms]
+        return self.similarity.embed_audio(torch.cat(latents)).float().cpu().numpy()
 
     def quiet(self) -> AmbientClip:
         """Return the library's quietest clip: it asks for action sound alone."""
