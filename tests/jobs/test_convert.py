@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import foleykit
 from fixtures.published import (
     latent_entries,
     picture_entries,
@@ -24,11 +25,13 @@ from foleykit.codecs.hifigan import HifiGan
 from foleykit.core.config import load_config
 from foleykit.core.errors import FoleyError, ModelError, UsageError
 from foleykit.jobs.convert import ConvertRequest, convert
+from foleykit.jobs.models import describe_model
 from foleykit.models.avldm.published.config import Action2SoundConfig
 from foleykit.models.avldm.published.convert import is_ambient_encoder_trained
 from foleykit.models.avldm.published.network import Conditioner
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
 from foleykit.models.avldm.published.presets import debug
+from foleykit.video.probe import probe
 
 pytest.importorskip("diffusers")
 
@@ -298,3 +301,27 @@ def test_the_command_speaks_in_one_line(published: Path, tmp_path: Path, capsys:
     assert end.value.code == 4 and said.count("\n") == 1
     assert "av.pth does not fit" in said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_converted_folder_generates_like_any_model(published: Path, tmp_path: Path, clip: Path, dtype: str) -> None:
+    convert(request(published, tmp_path / "model"))
+    assert describe_model(tmp_path / "model").kind == "action2sound"
+    out = tmp_path / "out.mp4"
+    arguments = ["--model", str(tmp_path / "model"), "--num-steps", "2", "--dtype", dtype, "-o", str(out), "-q"]
+    with pytest.raises(SystemExit) as end:
+        main(["generate", str(clip), "--ambient", "quiet", *arguments])
+    assert not end.value.code
+    info = probe(out)
+    assert info.has_audio and abs(float(info.duration) - 2.0) < 0.05
+    sidecar = json.loads(out.with_suffix(".json").read_text())
+    assert sidecar["output"]["num_samples"] == 96_000
+
+
+def test_auto_ambience_without_a_similarity_says_so(published: Path, tmp_path: Path, clip: Path) -> None:
+    convert(request(published, tmp_path / "model"))
+    model = foleykit.load(tmp_path / "model")
+    with pytest.warns(UserWarning, match="quietest clip"):
+        assert model(clip, num_steps=2).ambience == "quiet"
+    with pytest.raises(ModelError, match="cannot choose from a library"):
+        model.matcher  # noqa: B018

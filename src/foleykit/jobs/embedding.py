@@ -21,7 +21,7 @@ BATCH_CLIPS = 16
 def embed_sounds(pipeline: FoleyPipeline, waveforms: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return unit embeddings (N, E) of recordings (1, S) at the model's rate."""
     parts = [
-        pipeline.model.embed_audio(waveforms[start : start + BATCH_CLIPS])
+        pipeline.matcher.embed_audio(waveforms[start : start + BATCH_CLIPS])
         for start in range(0, len(waveforms), BATCH_CLIPS)
     ]
     return np.concatenate(parts)
@@ -30,7 +30,7 @@ def embed_sounds(pipeline: FoleyPipeline, waveforms: Sequence[NDArray[np.float32
 def embed_pictures(pipeline: FoleyPipeline, video: Path) -> NDArray[np.float32]:
     """Return the unit embedding (E,) of what a video shows; raises MediaError when it shows nothing."""
     scene = pipeline.look(probe(video), Settings())
-    return pipeline.model.embed_video(scene.features)
+    return pipeline.matcher.embed_video(scene.features)
 
 
 def embed_recording(pipeline: FoleyPipeline, path: Path) -> NDArray[np.float32]:

@@ -141,7 +141,7 @@ def build_index(
             raise UsageError(f"{request.index} exists; use `foley index add` to go on with it, or --overwrite")
         remove_index(request.index)
     pipeline = pipeline or load(request.model, device=request.device)
-    index = create_index(request.index, embedding_space(pipeline.model, pipeline.description), backend=backend)
+    index = create_index(request.index, embedding_space(pipeline.matcher, pipeline.description), backend=backend)
     return _fill(index, files, request, pipeline, report)
 
 
@@ -156,7 +156,7 @@ def add_to_index(
     open_index(request.index).close()
     pipeline = pipeline or load(request.model, device=request.device)
     return _fill(
-        open_index(request.index, embedding_space(pipeline.model, pipeline.description)),
+        open_index(request.index, embedding_space(pipeline.matcher, pipeline.description)),
         files,
         request,
         pipeline,
@@ -184,7 +184,7 @@ def query_index(
     if by == "pictures" and not is_seen:
         raise MediaError(f"{media} shows nothing; ask by its sound")
     pipeline = pipeline or load(model, device=device)
-    index = open_index(location, embedding_space(pipeline.model, pipeline.description))
+    index = open_index(location, embedding_space(pipeline.matcher, pipeline.description))
     embed = embed_pictures if is_seen and by != "sound" else embed_recording
     matches = index.search(embed(pipeline, media), num_matches=num_matches, where=where)
     index.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import assert_never, get_args
 
 from foleykit.core.errors import UsageError
 from foleykit.jobs.models import describe_model
 from foleykit.jobs.pipeline import FoleyPipeline
 from foleykit.jobs.soundtrack import Dtype
 from foleykit.models.avldm.pipeline import AvLdmPipeline
+from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
 
 
 def load(
@@ -28,7 +29,16 @@ def load(
         raise UsageError(f'unknown dtype "{dtype}"; choose float32, bfloat16 or float16')
     description = describe_model(name)
     device = choose_device(device)
-    model = AvLdmPipeline.load(description.folder, device=device)
+    model: AvLdmPipeline | Action2SoundPipeline
+    match description.kind:
+        case "avldm":
+            model = AvLdmPipeline.load(description.folder, device=device)
+        case "action2sound":
+            import torch
+
+            model = Action2SoundPipeline.load(description.folder, device=device, dtype=getattr(torch, dtype))
+        case _:
+            assert_never(description.kind)
     return FoleyPipeline(model, description, device=device, dtype=dtype)
 
 

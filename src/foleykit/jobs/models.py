@@ -7,12 +7,13 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import foleykit
 from foleykit.core.config import load_config
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.models.avldm.published.config import Action2SoundConfig
 
 WEIGHTS = Path(foleykit.__file__).parent / "weights"
 CARD_NAME = "MODEL_CARD.md"
@@ -34,6 +35,8 @@ class ModelDescription:
     """Of the weights; "not stated" where the model card does not say."""
     weights_sha256: str
     """Over all files that generation reads: config, weights, ambient library."""
+    kind: Literal["avldm", "action2sound"] = "avldm"
+    """Which of the family's structures the folder holds."""
     card: str = ""
     """The model card's text."""
 
@@ -68,7 +71,7 @@ def describe_model(name: str | Path) -> ModelDescription:
     if not weights:
         raise ModelError(f"model folder {folder} holds no *.safetensors; train it or copy it again")
     try:
-        config = load_config(AvLdmConfig, folder / "config.json")
+        config = read_config(folder / "config.json")
     except (UsageError, json.JSONDecodeError) as error:
         raise ModelError(f"{folder / 'config.json'} does not describe a model: {error}") from error
     card_path = folder / CARD_NAME
@@ -83,8 +86,17 @@ def describe_model(name: str | Path) -> ModelDescription:
         video_fps=config.video_fps,
         licence=licence.group(1) if licence else "not stated",
         weights_sha256=_hash_files(folder),
+        kind="action2sound" if isinstance(config, Action2SoundConfig) else "avldm",
         card=card,
     )
+
+
+def read_config(path: Path) -> AvLdmConfig | Action2SoundConfig:
+    """Return a saved model's configuration; published models name their kind. Raises ConfigError or ModelError."""
+    values = json.loads(path.read_text())
+    if isinstance(values, dict) and "kind" in values:
+        return load_config(Action2SoundConfig, path)
+    return load_config(AvLdmConfig, path)
 
 
 def _hash_files(folder: Path) -> str:

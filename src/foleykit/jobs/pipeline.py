@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from foleykit.audio.loudness import normalise
 from foleykit.audio.mix import duck_gain
-from foleykit.core.errors import MediaError, UsageError
+from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
 from foleykit.jobs.library import clip_by_key, embedding_space, nearest_clip
@@ -23,6 +23,7 @@ from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.original import read_original
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
 from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, VideoFeatures
+from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
 from foleykit.retrieval import open_index
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
 from foleykit.video.io import VideoReader
@@ -50,11 +51,27 @@ class Scene:
 class FoleyPipeline:
     """A loaded model that takes video files; `foleykit.load` returns one."""
 
-    def __init__(self, model: AvLdmPipeline, description: ModelDescription, *, device: str, dtype: Dtype) -> None:
+    def __init__(
+        self,
+        model: AvLdmPipeline | Action2SoundPipeline,
+        description: ModelDescription,
+        *,
+        device: str,
+        dtype: Dtype,
+    ) -> None:
         self.model = model
         self.description = description
         self.device = device
         self.dtype = dtype
+
+    @property
+    def matcher(self) -> AvLdmPipeline:
+        """Return the model, if it can compare pictures with sounds; else raises ModelError."""
+        if isinstance(self.model, AvLdmPipeline):
+            return self.model
+        raise ModelError(
+            f'model "{self.description.name}" cannot choose from a library by the pictures; name a recording instead'
+        )
 
     def __call__(
         self,
@@ -219,7 +236,7 @@ class FoleyPipeline:
         if not settings.ambient_library:
             return None
         # An index of other embeddings is refused before the pictures are looked at.
-        with closing(open_index(settings.ambient_library, embedding_space(self.model, self.description))) as index:
+        with closing(open_index(settings.ambient_library, embedding_space(self.matcher, self.description))) as index:
             if not settings.ambient_clip:
                 return None
             return clip_by_key(index, settings.ambient_clip, self.model.config.sample_rate)
@@ -228,7 +245,7 @@ class FoleyPipeline:
         with self._precision():
             if not settings.ambient_library:
                 return self.model.retrieve(scene.features)
-            embedding = self.model.embed_video(scene.features)
+            embedding = self.matcher.embed_video(scene.features)
         with closing(open_index(settings.ambient_library)) as index:
             return nearest_clip(index, embedding, settings.ambient_filter, self.model.config.sample_rate)
 
@@ -241,6 +258,9 @@ class FoleyPipeline:
 
     def _precision(self) -> AbstractContextManager[object]:
         kind = torch.device(self.device).type
+        if isinstance(self.model, Action2SoundPipeline):
+            # Its large networks hold their weights in the wished precision; the others stay exact.
+            return nullcontext()
         return torch.autocast(kind, dtype=getattr(torch, self.dtype), enabled=self.dtype != "float32")
 
 
