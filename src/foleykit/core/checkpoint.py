@@ -26,7 +26,11 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, *, half: bool = Fals
         for name, tensor in tensors.items()
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.touch()
+    mode = temporary.stat().st_mode
     save_file(stored, temporary)
+    # safetensors makes its files readable by their owner alone.
+    temporary.chmod(mode)
     temporary.replace(path)
 
 
