@@ -12,23 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from foleykit.audio.files import read_waveform, write_waveform
 from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.jobs.ambience import rms_dbfs
 from foleykit.jobs.index import (
     IndexRequest,
-    Labels,
     add_to_index,
     build_index,
-    cut_clips,
-    find_media,
     index_stats,
     query_index,
     remove_index,
 )
 from foleykit.jobs.library import clip_by_key, clip_sha256, embedding_space
+from foleykit.jobs.library_media import Labels, find_media
 from foleykit.jobs.load import load
 from foleykit.jobs.pipeline import FoleyPipeline
 from foleykit.retrieval import open_index
@@ -165,14 +162,14 @@ def test_a_table_tells_what_differs(media: Path, tmp_path: Path, debug_model: Pa
         "street/gone.wav,street,,CC BY 4.0\n"
     )
     wished = replace(request(media, tmp_path, debug_model), table=table, labels=Labels(licence="unknown"))
-    found = {path.name: labels for path, labels in find_media(wished).items()}
+    found = {path.name: labels for path, labels in find_media(wished.media, wished.labels, wished.table).items()}
     assert found["loud.wav"] == Labels(scene="galley", captions=("a pan", "a lid"), licence="CC0-1.0")
     assert found["soft.flac"] == Labels(scene="kitchen", licence="unknown")
     assert found["silent.wav"].scene == "" and "gone.wav" in found and "secret.wav" not in found
     for text in ("path,scene,ambiance\n", "scene,licence\n"):
         table.write_text(text)
         with pytest.raises(UsageError, match=r'unknown column "ambiance"|no column path'):
-            find_media(wished)
+            find_media(wished.media, wished.labels, wished.table)
 
 
 def test_a_missing_file_of_the_table_is_counted(
@@ -182,28 +179,6 @@ def test_a_missing_file_of_the_table_is_counted(
     table.write_text("path\nstreet/gone.wav\n")
     result = build_index(replace(request(media, tmp_path, debug_model), table=table), pipeline=pipeline)
     assert [skip.reason for skip in result.skipped if skip.path.name == "gone.wav"] == ["no such file"]
-
-
-@pytest.mark.parametrize(("seconds", "num_clips"), [(1.0, 1), (3.0, 1), (4.9, 1), (5.0, 2), (11.0, 5)])
-def test_a_long_file_gives_a_clip_every_so_often(tmp_path: Path, seconds: float, num_clips: int) -> None:
-    path = tmp_path / "long.wav"
-    write_waveform(path, tone(100, 0.1, seconds), RATE)
-    cuts = list(cut_clips(path, sample_rate=RATE, num_samples=3 * RATE, every=2.0))
-    assert [start for start, _ in cuts] == [number * 2 * RATE for number in range(num_clips)]
-    whole, _ = read_waveform(path)
-    for start, waveform in cuts:
-        np.testing.assert_array_equal(waveform, whole[:, start : start + 3 * RATE])
-
-
-def test_clips_go_on_where_ten_minutes_end(tmp_path: Path) -> None:
-    path = tmp_path / "long.flac"
-    ramp = np.linspace(-0.9, 0.9, round(1234.5 * 1000), dtype=np.float32)
-    soundfile.write(path, ramp, 1000)
-    whole, _ = read_waveform(path)
-    cuts = list(cut_clips(path, sample_rate=1000, num_samples=3000, every=4.0))
-    assert [start for start, _ in cuts] == list(range(0, len(ramp) - 3000 + 1, 4000))
-    for start, waveform in cuts:
-        np.testing.assert_array_equal(waveform, whole[:, start : start + 3000])
 
 
 def test_clips_of_a_file_are_found_by_their_own_sound(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -221,3 +222,27 @@ def test_any_text_survives_as_a_tag_and_filters(index: VectorIndex, text: str) -
     matches = index.search(row.embedding, where=RowFilter(scenes=(text,), licences=(text,)))
     assert clip in [match.clip for match in matches] and all(match.clip.scene == text for match in matches)
     assert len(index.search(row.embedding, num_matches=1, where=EVERYTHING)) == 1
+
+
+def test_the_vector_index_finds_nearly_what_brute_force_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lancedb", reason="LanceDB is not installed: pip install 'foleykit[index]'")
+    monkeypatch.setattr("foleykit.retrieval.lance.MIN_INDEXED", 1000)
+    index = create_index(tmp_path / "library", SPACE, backend="lancedb")
+    rows = make_rows(3000)
+    index.append(rows)
+    index.optimise()
+    late = make_rows(1, seed=1)
+    index.append(late)
+    assert index.search(late[0].embedding, num_matches=1)[0].clip == late[0].clip
+    for text, least in (("", 0.7), ("scene = kitchen and ambient_db < -60", 0.9)):
+        where, hits = parse_filter(text), 0
+        for query in np.random.default_rng(2).standard_normal((20, 16)).astype(np.float32):
+            truth = set(brute_force([*rows, *late], query, where, 10))
+            hits += len(truth & {match.clip.key for match in index.search(query, where=where)})
+        assert hits / 200 >= least
+
+
+def test_without_lancedb_its_index_asks_for_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lancedb", None)
+    with pytest.raises(UsageError, match=r"pip install 'foleykit\[index\]'"):
+        create_index(tmp_path / "library", SPACE, backend="lancedb")

@@ -161,7 +161,8 @@ def print_table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
 
 def _request(args: AddArgs) -> IndexRequest:
-    from foleykit.jobs.index import IndexRequest, Labels
+    from foleykit.jobs.index import IndexRequest
+    from foleykit.jobs.library_media import Labels
 
     return IndexRequest(
         index=args.index,

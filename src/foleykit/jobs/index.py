@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +14,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from foleykit.audio.files import read_waveform
 from foleykit.core.errors import InputError, MediaError, UsageError
 from foleykit.core.progress import Report, no_report
-from foleykit.jobs.ambience import MAX_RECORDING_SECONDS, SILENCE_DBFS, background_level_db, middle_of
+from foleykit.jobs.ambience import SILENCE_DBFS, background_level_db
 from foleykit.jobs.embedding import embed_pictures, embed_recording, embed_sounds, has_pictures
 from foleykit.jobs.library import embedding_space
+from foleykit.jobs.library_media import Labels, cut_clips, find_media
 from foleykit.jobs.load import load
 from foleykit.jobs.pipeline import FoleyPipeline
 from foleykit.jobs.sidecar import relative_to
@@ -29,24 +27,11 @@ from foleykit.retrieval import Backend, backend_of, create_index, open_index
 from foleykit.retrieval.filters import EVERYTHING, RowFilter
 from foleykit.retrieval.types import IndexStats, LibraryClip, LibraryRow, Match, VectorIndex
 
-SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts"})
 COMMIT_CLIPS = 128
 """Clips that are embedded and then written together: what a killed build may have to do again."""
 SHORTEST_SECONDS = 0.1
-TABLE_COLUMNS = ("path", "scene", "captions", "licence")
-CAPTION_SEPARATOR = "|"
 
 QueryBy = Literal["auto", "pictures", "sound"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """What cannot be measured and has to be told about a file."""
-
-    scene: str = ""
-    captions: tuple[str, ...] = ()
-    licence: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +43,7 @@ class IndexRequest:
     media: tuple[Path, ...]
     """Files, and folders that are searched for sound and video files."""
     model: str = "tiny-avldm"
-    labels: Labels = Labels()
+    labels: Labels = field(default_factory=Labels)
     """Hold for every file that `table` says nothing about; without a scene a file has the name of its folder."""
     table: Path | None = None
     """CSV with the columns path (from the table's folder), scene, captions (separated by "|") and licence."""
@@ -135,7 +120,7 @@ def build_index(
     `pipeline` is a loaded model to use instead of loading `request.model`. Raises UsageError when the index exists and
     `overwrite` is off, and MediaError when nothing can be used.
     """
-    files = find_media(request)
+    files = find_media(request.media, request.labels, request.table)
     if backend_of_existing(request.index) is not None:
         if not overwrite:
             raise UsageError(f"{request.index} exists; use `foley index add` to go on with it, or --overwrite")
@@ -152,7 +137,7 @@ def add_to_index(
 
     Raises UsageError when the index is not of the embeddings of `request.model`.
     """
-    files = find_media(request)
+    files = find_media(request.media, request.labels, request.table)
     open_index(request.index).close()
     pipeline = pipeline or load(request.model, device=request.device)
     return _fill(
@@ -229,99 +214,11 @@ def remove_index(location: str) -> None:
         path.with_name(name).unlink(missing_ok=True)
 
 
-def find_media(request: IndexRequest) -> dict[Path, Labels]:
-    """Return the sound and video files of `request.media` in order of name, with their labels.
-
-    A file that the table lists is one of them even where it is missing, so that it is counted. Raises UsageError for a
-    path that does not exist or a table that cannot be read.
-    """
-    told = {} if request.table is None else read_table(request.table)
-    found: dict[Path, Labels] = {}
-    for root in request.media:
-        if not root.exists():
-            raise UsageError(f"{root}: no such file or folder")
-        for path in sorted(_media_below(root)) if root.is_dir() else [root]:
-            labels = told.get(path.resolve()) or request.labels
-            if not labels.scene and root.is_dir() and path.parent != root:
-                labels = replace(labels, scene=path.parent.name)
-            found[path] = labels
-    seen = {path.resolve() for path in found}
-    found.update({path: labels for path, labels in told.items() if path not in seen and not path.exists()})
-    return found
-
-
-def read_table(path: Path) -> dict[Path, Labels]:
-    """Return labels by resolved path from a CSV; raises UsageError naming a column that is unknown or missing."""
-    if not path.is_file():
-        raise UsageError(f"{path}: no such table")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or ()
-        unknown = [name for name in columns if name not in TABLE_COLUMNS]
-        if unknown or "path" not in columns:
-            what = f'unknown column "{unknown[0]}"' if unknown else "no column path"
-            raise UsageError(f"{path} has {what}; a table of clips has path and any of scene, captions, licence")
-        return {
-            (path.parent / row["path"]).resolve(): Labels(
-                scene=row.get("scene") or "",
-                captions=tuple(filter(None, map(str.strip, (row.get("captions") or "").split(CAPTION_SEPARATOR)))),
-                licence=row.get("licence") or "",
-            )
-            for row in reader
-        }
-
-
-def cut_clips(
-    path: Path, *, sample_rate: int, num_samples: int, every: float | None
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield (first sample, waveform (1, S)) of the clips of a file: the one in its middle, or one `every` so often.
-
-    A file shorter than `num_samples` is one clip. Raises MediaError when it cannot be read.
-    """
-    waveform = read_mono(path, sample_rate, 0)
-    if every is None:
-        clip = middle_of(waveform, num_samples)
-        yield (waveform.shape[-1] - clip.shape[-1]) // 2, clip
-        return
-    step = max(1, round(every * sample_rate))
-    block = round(MAX_RECORDING_SECONDS * sample_rate)
-    offset, start = 0, 0
-    while True:
-        while start + num_samples <= offset + waveform.shape[-1]:
-            yield start, waveform[:, start - offset : start - offset + num_samples]
-            start += step
-        if waveform.shape[-1] < block:
-            break
-        offset = start
-        try:
-            waveform = read_mono(path, sample_rate, offset)
-        except MediaError:
-            break
-    if start == 0:
-        yield 0, waveform
-
-
-def read_mono(path: Path, sample_rate: int, first: int) -> NDArray[np.float32]:
-    """Return up to ten minutes of a file (1, S) at `sample_rate`, from sample `first`."""
-    waveform, _ = read_waveform(
-        path, sample_rate=sample_rate, start=first / sample_rate, seconds=MAX_RECORDING_SECONDS, mono=True
-    )
-    return waveform
-
-
 def to_flac(waveform: NDArray[np.float32], sample_rate: int) -> bytes:
     """Return a waveform (C, S) as 16-bit FLAC; samples beyond [-1, 1] are clipped."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(waveform, -1, 1).T, sample_rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
-
-
-def _media_below(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in SOUND_SUFFIXES | VIDEO_SUFFIXES:
-                yield Path(folder, name)
 
 
 def _fill(

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,7 @@ SELECT clips.id, key, ambient_db, scenes.text, captions, licences.text, source, 
 JOIN labels AS scenes ON scenes.id = clips.scene JOIN labels AS licences ON licences.id = clips.licence
 """
 FILTER_COLUMNS = np.dtype([("ambient_db", "f8"), ("scene", "i4"), ("licence", "i4")])
+"""What filters look at, held in memory beside the vectors."""
 
 
 class SqliteIndex:
@@ -65,7 +67,7 @@ class SqliteIndex:
         self._space = space
         self._num_loaded = 0
         self._vectors = np.empty((0, space.num_dimensions), np.float32)
-        self._columns = np.empty(0, FILTER_COLUMNS)
+        self._columns = _empty_columns(0)
 
     @classmethod
     def open(cls, path: Path) -> SqliteIndex:
@@ -160,7 +162,9 @@ class SqliteIndex:
             rows = self._connection.execute(
                 "SELECT ambient_db, scene, licence FROM clips WHERE id > ? ORDER BY id", (num_loaded,)
             )
-            self._columns[num_loaded:num_clips] = np.fromiter(rows, FILTER_COLUMNS, count=new)
+            table = np.fromiter(rows, FILTER_COLUMNS, count=new)
+            for name, column in self._columns.items():
+                column[num_loaded:num_clips] = table[name]
             blocks = self._connection.execute(
                 "SELECT first_clip, num_clips, data FROM vectors WHERE first_clip > ?", (num_loaded,)
             )
@@ -256,22 +260,28 @@ class SqliteIndex:
 
     def _reserve(self, num_rows: int) -> None:
         vectors = np.empty((num_rows, self._space.num_dimensions), np.float32)
-        columns = np.empty(num_rows, FILTER_COLUMNS)
+        columns = _empty_columns(num_rows)
         vectors[: self._num_loaded] = self._vectors[: self._num_loaded]
-        columns[: self._num_loaded] = self._columns[: self._num_loaded]
+        for name, column in columns.items():
+            column[: self._num_loaded] = self._columns[name][: self._num_loaded]
         self._vectors, self._columns = vectors, columns
 
     def _passing(self, where: RowFilter) -> NDArray[np.intp] | None:
         """Return the rows that pass, or None for all of them."""
         if where == EVERYTHING:
             return None
-        columns = self._columns[: self._num_loaded]
-        passes = (columns["ambient_db"] >= where.min_ambient_db) & (columns["ambient_db"] <= where.max_ambient_db)
+        columns = {name: column[: self._num_loaded] for name, column in self._columns.items()}
+        passes = columns["ambient_db"] <= where.max_ambient_db
+        if where.min_ambient_db > -np.inf:
+            passes &= columns["ambient_db"] >= where.min_ambient_db
         for name, texts in (("scene", where.scenes), ("licence", where.licences)):
             if texts:
                 marks = ", ".join("?" * len(texts))
                 rows = self._connection.execute(f"SELECT id FROM labels WHERE text IN ({marks})", texts).fetchall()
-                passes &= np.isin(columns[name], [row[0] for row in rows])
+                wanted = np.zeros(len(passes), bool)
+                for (label,) in rows:
+                    wanted |= columns[name] == label
+                passes &= wanted
         return np.flatnonzero(passes)
 
     def _scores(self, query: NDArray[np.float32], rows: NDArray[np.intp] | None) -> NDArray[np.float32]:
@@ -304,6 +314,10 @@ class SqliteIndex:
             )
             for clip_id, key, ambient_db, scene, captions, licence, source, start, seconds in rows
         }
+
+
+def _empty_columns(num_rows: int) -> dict[str, NDArray[Any]]:
+    return {name: np.empty(num_rows, FILTER_COLUMNS[name]) for name in FILTER_COLUMNS.names or ()}
 
 
 def _connect(path: Path) -> sqlite3.Connection:
