@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.media import NUM_BITS, picture
 
+from fixtures.media import NUM_BITS, picture
 from foleykit.data.manifest import ClipRecord
 from foleykit.video.encode import write_video
 

@@ -6,8 +6,8 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from fixtures.media import Clip, cut, index_of, overwrite, payload_spans, regular, write_clip
 
+from fixtures.media import Clip, cut, index_of, overwrite, payload_spans, regular, write_clip
 from foleykit.core.errors import ConfigError, MediaError
 from foleykit.data.spans import CutConfig, Span, cut_spans, header_seconds
 
@@ -135,7 +135,7 @@ def test_clips_have_the_size_that_was_asked_for(long_video):
 def test_the_header_tells_the_length(long_video, tmp_path):
     assert header_seconds(long_video) == pytest.approx(12.0, abs=0.05)
     (tmp_path / "text.mp4").write_text("no video")
-    with pytest.raises(MediaError, match="text.mp4"):
+    with pytest.raises(MediaError, match=r"text\.mp4"):
         header_seconds(tmp_path / "text.mp4")
 
 
@@ -144,3 +144,24 @@ def test_impossible_settings_are_refused():
         CutConfig(size=(225, 224))
     with pytest.raises(ConfigError, match="sample_rate"):
         CutConfig(sample_rate=0)
+
+
+@pytest.mark.parametrize(
+    ("codec", "num_b_frames", "container"),
+    [("mpeg4", 0, "mp4"), ("libx264", 3, "mp4"), ("libx264", 3, "mkv"), ("libx265", 3, "mp4")],
+)
+def test_pictures_that_nobody_needs_may_be_left_out(tmp_path, codec, num_b_frames, container):
+    """Spans far apart come out as they do when every picture is decoded."""
+    clip = Clip(
+        times=regular(250), codec=codec, audio_codec="aac", audio_seconds=Fraction(10), num_b_frames=num_b_frames,
+        key_interval=15,
+    )  # fmt: skip
+    path = write_clip(tmp_path / f"groups.{container}", clip)
+    sparse = spans_at(1.3, 4.0, 7.17, seconds=0.9)
+    everywhere = [Span(key=f"all{start}", start=start, end=start + 1) for start in np.arange(0, 9, 0.5)]
+    whole = {result.key: result for result in cut_spans(path, [*everywhere, *sparse])}
+    for result in cut_spans(path, sparse):
+        assert result.problem is None
+        assert shown(result.movie) == shown(whole[result.key].movie)
+        assert shown(result.movie)[0] == (0, int(float(result.key[1:]) * 25 + 1e-6) % 128)
+        assert result.movie == whole[result.key].movie

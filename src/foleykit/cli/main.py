@@ -12,7 +12,7 @@ from typing import NoReturn, TextIO
 import typer
 
 from foleykit import __version__
-from foleykit.cli import demo, doctor, evaluate, generate, index, models, train, world
+from foleykit.cli import data, demo, doctor, evaluate, generate, index, models, train, world
 from foleykit.cli.command import as_command
 from foleykit.cli.show import print_error
 from foleykit.core.errors import FoleyError, UsageError
@@ -52,6 +52,12 @@ def build_app() -> typer.Typer:
     index_app.command("query")(as_command(index.QueryArgs, index.run_query))
     index_app.command("stats")(as_command(index.StatsArgs, index.run_stats))
     app.add_typer(index_app, name="index")
+
+    data_app = _group("Turn corpora of long videos into training data.")
+    data_app.command("prepare")(as_command(data.PrepareArgs, data.run_prepare))
+    data_app.command("filter")(as_command(data.FilterArgs, data.run_filter))
+    data_app.command("world")(as_command(data.WorldArgs, data.run_world))
+    app.add_typer(data_app, name="data")
 
     @app.callback(invoke_without_command=True)
     def root(

@@ -26,6 +26,7 @@ from foleykit.video.sound import to_float
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -117,20 +118,12 @@ def cut_spans(
         if eyes is None:
             stream.discard = av.stream.Discard.all
         waiting = deque(zip(ears.spans, eyes.spans if eyes else [None] * len(ordered), strict=True))
-        streams = [stream, sound] if eyes else [sound]
-        for packet in packets_of(container, *streams):
-            is_picture = packet.stream_index == stream.index
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                if is_picture and eyes:
-                    eyes.num_errors += 1
-                continue
-            for frame in frames:
-                if isinstance(frame, av.AudioFrame):
-                    ears.push(frame)
-                elif eyes:
-                    eyes.push(frame)
+        for packet in packets_of(container, *([stream, sound] if eyes else [sound])):
+            if packet.stream_index == stream.index:
+                if eyes:
+                    eyes.take(packet)
+            else:
+                ears.take(packet)
             while waiting and waiting[0][0].is_done and (waiting[0][1] is None or waiting[0][1].is_done):
                 yield _result(*waiting.popleft(), config)
             if not waiting:
@@ -199,8 +192,16 @@ class _Sound:
         self._num_out = 0
         self._gaps: list[tuple[float, float]] = []
 
-    def push(self, frame: AudioFrame) -> None:
-        """Take the next decoded frame."""
+    def take(self, packet: Packet) -> None:
+        """Decode a packet of the track, or step over it when it is damaged."""
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            return
+        for frame in frames:
+            self._push(frame)
+
+    def _push(self, frame: AudioFrame) -> None:
         if self._resampler is None:
             self._rate_in = frame.sample_rate
             self._resampler = StreamResampler(self._rate_in, self._rate_out, 1)
@@ -296,10 +297,28 @@ class _Pictures:
         self._shown: VideoFrame | None = None
         self._latest = float("-inf")
         self._shrink = _Shrinker(config.size)
+        self._context = stream.codec_context
+        self._groups = _Groups(spans, self._start_time, self._time_base)
         self.num_errors = 0
 
-    def push(self, frame: VideoFrame) -> None:
-        """Take the next decoded picture."""
+    def take(self, packet: Packet) -> None:
+        """Decode a packet of the pictures as soon as it is known whether its group is needed."""
+        for ready in self._groups.take(packet):
+            self._decode(ready)
+
+    def _decode(self, packet: Packet | None) -> None:
+        """Decode one packet, or, for None, take what the decoder still holds and let it start anew."""
+        try:
+            frames = self._context.decode(packet)
+        except av.FFmpegError:
+            self.num_errors += 1
+            frames = []
+        for frame in frames:
+            self._push(frame)
+        if packet is None:
+            self._context.flush_buffers()
+
+    def _push(self, frame: VideoFrame) -> None:
         if frame.is_corrupt or frame.pts is None:
             self.num_errors += 1
             return
@@ -321,6 +340,8 @@ class _Pictures:
 
     def finish(self) -> None:
         """Say that there are no more."""
+        for ready in self._groups.finish():
+            self._decode(ready)
         end = self._latest + 1 / float(self._rate)
         for seen in (*self._active, *self._upcoming):
             self._close(seen, end)
@@ -352,6 +373,45 @@ class _Pictures:
             seen.num_frames = len(seen.frames)
         seen.frames.clear()
         seen.is_done = True
+
+
+class _Groups:
+    """Lets only those groups of pictures through that some span needs: from a key picture to the next."""
+
+    def __init__(self, spans: Sequence[Span], start_time: float, time_base: float) -> None:
+        self._start_time, self._time_base = start_time, time_base
+        self._spans = deque(spans)
+        self._latest_end = 0.0
+        self._packets: list[Packet] = []
+        self._is_running = False
+
+    def take(self, packet: Packet) -> list[Packet | None]:
+        """Return the packets to decode now; None where the decoder is to be emptied, because pictures are left out."""
+        if not packet.size:
+            return []
+        ready: list[Packet | None] = []
+        if packet.is_keyframe and packet.pts is not None and self._packets:
+            ready = self._close(packet.pts * self._time_base - self._start_time)
+        self._packets.append(packet)
+        return ready
+
+    def finish(self) -> list[Packet | None]:
+        """Return what is left to decode."""
+        return [*self._close(float("inf")), *([None] if self._is_running else [])]
+
+    def _close(self, end: float) -> list[Packet | None]:
+        """Return what to do about the gathered group, which is on show until the next key picture at `end`."""
+        packets, self._packets = self._packets, []
+        times = [packet.pts for packet in packets if packet.pts is not None]
+        begin = min(times) * self._time_base - self._start_time if len(times) == len(packets) else float("-inf")
+        # In order of start; a long span may still be open when later ones have begun.
+        while self._spans and self._spans[0].start < end:
+            self._latest_end = max(self._latest_end, self._spans.popleft().end)
+        if self._latest_end > begin - _TICK_SECONDS:
+            self._is_running = True
+            return list(packets)
+        was_running, self._is_running = self._is_running, False
+        return [None] if was_running else []
 
 
 class _Shrinker:
