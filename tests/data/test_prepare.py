@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +20,7 @@ from foleykit.core.errors import ConfigError, InputError, MediaError
 from foleykit.data.engine import run_step
 from foleykit.data.manifest import Manifest
 from foleykit.data.prepare import PrepareConfig, prepare
-from foleykit.data.shards import ClipShards, cached_path, frame_indices, read_shard, write_cached
+from foleykit.data.shards import ClipShards, cache_values, cached_path, frame_indices, read_shard
 from foleykit.data.spans import CutConfig
 
 SMALL = PrepareConfig(cut=CutConfig(size=(64, 64)), clips_per_shard=3)
@@ -161,11 +162,18 @@ def test_later_steps_store_values_beside_a_shard(corpus, tmp_path):
     videos, manifest = corpus
     prepare(manifest, videos, tmp_path, SMALL, workers=0)
     shards = ClipShards(tmp_path)
-    for name, indices in shards.by_shard():
-        latents = ((shards[index].record.clip_id, np.full((4, 16, 24), index, np.float16)) for index in indices)
-        write_cached(tmp_path / name, "latents", latents)
-    assert cached_path(tmp_path / "shard-000000.tar", "latents").name == "shard-000000.latents.tar"
-    assert [int(shards.cached(index, "latents")[0, 0, 0]) for index in range(5)] == [0, 1, 2, 3, 4]
+
+    def encode(shards: ClipShards, positions: Sequence[int]) -> Iterator[np.ndarray]:
+        for position in positions:
+            yield np.full((4, 16, 24), shards.waveform(position)[0].max(), np.float32)
+
+    assert cache_values(shards, "latents", encode) == 2
+    assert cache_values(shards, "latents", encode) == 0
+    cached_path(tmp_path / "shard-000001.tar", "latents").unlink()
+    assert cache_values(ClipShards(tmp_path), "latents", encode) == 1
+    for index in range(len(shards)):
+        assert shards.cached(index, "latents")[0, 0, 0] == shards.waveform(index)[0].max()
+    assert next(read_shard(tmp_path / "shard-000000.latents.tar"))[0] == "a_0"
     with pytest.raises(MediaError, match='no cached "features"'):
         shards.cached(0, "features")
 

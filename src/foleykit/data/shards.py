@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from foleykit.core.errors import InputError, MediaError
+from foleykit.core.progress import Report, no_report
 from foleykit.data.manifest import ClipRecord
 
 INDEX_NAME = "index.jsonl"
@@ -123,6 +124,7 @@ class ClipShards(Sequence[ShardClip]):
     def __init__(self, folder: Path) -> None:
         """Read the index; raises MediaError when `folder` was not prepared or not to its end."""
         self.folder = Path(folder)
+        self._places: dict[Path, dict[str, tuple[int, int]]] = {}
         path = self.folder / INDEX_NAME
         if not path.is_file():
             raise MediaError(f"{folder} holds no {INDEX_NAME}; run `foley data prepare` to its end first")
@@ -181,16 +183,18 @@ class ClipShards(Sequence[ShardClip]):
         return np.stack([pictures[position] for position in wanted])
 
     def cached(self, index: int, name: str) -> NDArray[Any]:
-        """Return what `write_cached` stored for a clip under `name`."""
+        """Return what a later step stored for a clip under `name`; raises MediaError when it did not."""
         clip = self._clips[index]
-        key = f"{clip.record.clip_id}.npy"
         path = cached_path(self.folder / clip.shard, name)
         try:
-            with tarfile.open(path) as tar:
-                member = tar.extractfile(key)
-                assert member is not None
-                return np.asarray(np.load(io.BytesIO(member.read()), allow_pickle=False))
-        except (OSError, KeyError, tarfile.TarError) as error:
+            if path not in self._places:
+                with tarfile.open(path) as tar:
+                    self._places[path] = {info.name: (info.offset_data, info.size) for info in tar}
+            offset, size = self._places[path][f"{clip.record.clip_id}.npy"]
+            with path.open("rb") as file:
+                file.seek(offset)
+                return np.asarray(np.load(io.BytesIO(file.read(size)), allow_pickle=False))
+        except (OSError, KeyError, ValueError, tarfile.TarError) as error:
             raise MediaError(f'no cached "{name}" of clip {clip.record.clip_id} in {path.name}') from error
 
     def by_shard(self) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -217,6 +221,28 @@ def write_cached(shard: Path, name: str, values: Iterable[tuple[str, NDArray[Any
     with ShardWriter(cached_path(shard, name)) as writer:
         for key, array in values:
             writer.add(key, {"npy": npy_bytes(array)})
+
+
+def cache_values(
+    shards: ClipShards,
+    name: str,
+    encode: Callable[[ClipShards, Sequence[int]], Iterable[NDArray[Any]]],
+    report: Report = no_report,
+) -> int:
+    """Store `encode(shards, positions)`, one array per clip, for every shard that has no "name" yet; return how many.
+
+    Such as the latents of the sound or the features of the pictures. A killed run goes on at the shard it was at.
+    """
+    groups = list(shards.by_shard())
+    num_written = 0
+    for number, (shard, positions) in enumerate(groups):
+        report(name, number / len(groups))
+        if cached_path(shards.folder / shard, name).exists():
+            continue
+        keys = (shards[position].record.clip_id for position in positions)
+        write_cached(shards.folder / shard, name, zip(keys, encode(shards, positions), strict=True))
+        num_written += 1
+    return num_written
 
 
 def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:

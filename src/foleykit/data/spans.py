@@ -26,6 +26,7 @@ from foleykit.video.sound import to_float
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -113,7 +114,7 @@ def cut_spans(
             yield from (_refused(span, "no-sound", detail) for span in ordered)
             return
         begins = stream.start_time if stream.start_time is not None else 0
-        ears = _Sound(ordered, config, begins * exact(stream.time_base))
+        ears = _Sound(path, ordered, config, begins * exact(stream.time_base))
         eyes = _Pictures(ordered, config, stream) if with_pictures else None
         if eyes is None:
             stream.discard = av.stream.Discard.all
@@ -123,7 +124,7 @@ def cut_spans(
                 if eyes:
                     eyes.take(packet)
             else:
-                ears.take(packet)
+                ears.take(packet)  # type: ignore[arg-type]
             while waiting and waiting[0][0].is_done and (waiting[0][1] is None or waiting[0][1].is_done):
                 yield _result(*waiting.popleft(), config)
             if not waiting:
@@ -173,7 +174,8 @@ class _HeardSpan:
 class _Sound:
     """Resamples the track of a whole video as it is decoded and hands each span its part."""
 
-    def __init__(self, spans: Sequence[Span], config: CutConfig, start_time: Fraction) -> None:
+    def __init__(self, path: Path, spans: Sequence[Span], config: CutConfig, start_time: Fraction) -> None:
+        self._path = path
         self._rate_out = config.sample_rate
         self._start_time = start_time
         self.spans = [
@@ -186,13 +188,14 @@ class _Sound:
         ]
         self._open = list(self.spans)
         self._needed_seconds = max((span.end for span in spans), default=0.0) + 1
+        self._has_begun = False
         self._resampler: StreamResampler | None = None
         self._rate_in = 0
         self._num_in = 0
         self._num_out = 0
         self._gaps: list[tuple[float, float]] = []
 
-    def take(self, packet: Packet) -> None:
+    def take(self, packet: Packet[AudioStream]) -> None:
         """Decode a packet of the track, or step over it when it is damaged."""
         try:
             frames = packet.decode()
@@ -206,14 +209,17 @@ class _Sound:
             self._rate_in = frame.sample_rate
             self._resampler = StreamResampler(self._rate_in, self._rate_out, 1)
         elif frame.sample_rate != self._rate_in:
-            raise MediaError(f"its sound changes from {self._rate_in} to {frame.sample_rate} Hz")
+            raise MediaError(f"{self._path}: its sound changes from {self._rate_in} to {frame.sample_rate} Hz")
         samples = to_float(frame).mean(axis=0)
         position = self._position(frame)
-        limit = round(self._needed_seconds * self._rate_in)
+        self._has_begun = True
         if position > self._num_in:
             self._gaps.append((self._num_in / self._rate_in, position / self._rate_in))
-            # A wild time stamp must not become hours of silence.
+            # Nothing is wanted after the last span: a wild time stamp must not become hours of silence.
+            limit = round(self._needed_seconds * self._rate_in)
             self._feed(np.zeros(max(0, min(position, limit) - self._num_in), np.float32))
+            if position > limit:
+                return
         self._feed(samples[max(0, self._num_in - position) :])
 
     def finish(self) -> None:
@@ -233,8 +239,9 @@ class _Sound:
             return self._num_in
         time_base = exact(frame.time_base)
         stamped = round((frame.pts * time_base - self._start_time) * self._rate_in)
-        # Some containers round times to whole milliseconds: smaller steps are no gaps.
-        return stamped if abs(stamped - self._num_in) > _JUMP_SECONDS * self._rate_in else self._num_in
+        # Some containers round times to whole milliseconds: smaller steps are no gaps, but the first one is an offset.
+        is_jump = abs(stamped - self._num_in) > _JUMP_SECONDS * self._rate_in
+        return stamped if is_jump or not self._has_begun else self._num_in
 
     def _feed(self, samples: NDArray[np.float32]) -> None:
         if samples.size and self._resampler is not None:

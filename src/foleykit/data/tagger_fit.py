@@ -54,15 +54,36 @@ def recorded_clips(folder: Path) -> Iterator[NDArray[np.float32]]:
 
 
 def planted_clips(videos: tuple[CachedVideo, ...]) -> Iterator[tuple[NDArray[np.float32], int]]:
-    """Yield clips (S,) with their class, 1 for speech and 2 for music, over backgrounds 10 to 35 dB below them."""
+    """Yield clips (S,) with their class, 1 for speech and 2 for music, as a bad microphone in a live place hears them.
+
+    Half of the voices talk for a part of the clip only, and half of all clips have actions in them; the rest of the
+    place is 3 to 35 dB below.
+    """
     for index in range(NUM_PLANTED):
         rng = np.random.default_rng((11, index))
         kind = 1 + index % 2
-        sound = (speech if kind == 1 else music)(_SIZE, FEATURE_RATE, rng)
+        sound = _through_microphone((speech if kind == 1 else music)(_SIZE, FEATURE_RATE, rng), rng)
+        if kind == 1 and rng.random() < 0.5:
+            first = rng.uniform(0, 1.8)
+            time = np.arange(_SIZE) / FEATURE_RATE
+            sound = sound * np.clip(20 * np.minimum(time - first, first + rng.uniform(1, 3) - time), 0, 1)
         video = videos[int(rng.integers(len(videos)))]
-        background = video.ambient[int(rng.integers(len(video.ambient)))][:_SIZE].astype(np.float32)
-        gain = 10 ** (-rng.uniform(10, 35) / 20) * np.std(sound) / max(float(np.std(background)), 1e-9)
-        yield np.asarray(sound + gain * background, np.float32), kind
+        start = int(rng.integers(video.ambient.shape[1] - _SIZE))
+        part = slice(start, start + _SIZE)
+        place = video.ambient[int(rng.integers(len(video.ambient)))][part].astype(np.float32)
+        if rng.random() < 0.5:
+            place = place + video.action[part]
+        gain = 10 ** (-rng.uniform(3, 35) / 20) * np.std(sound) / max(float(np.std(place)), 1e-9)
+        yield np.asarray(sound + gain * place, np.float32), kind
+
+
+def _through_microphone(sound: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return `sound` (S,) with random limits and slope of its spectrum."""
+    frequencies = np.fft.rfftfreq(sound.size, 1 / FEATURE_RATE) + 1
+    low, high = rng.uniform(30, 250), rng.uniform(1500, 9000)
+    gains = (frequencies / 1000) ** rng.uniform(-0.5, 0.5)
+    gains /= np.sqrt((1 + (low / frequencies) ** 4) * (1 + (frequencies / high) ** 4))
+    return np.asarray(np.fft.irfft(np.fft.rfft(sound) * gains, sound.size), np.float32)
 
 
 def fit(features: NDArray[np.float64], classes: NDArray[np.int64]) -> dict[str, object]:

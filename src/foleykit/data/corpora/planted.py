@@ -107,7 +107,7 @@ def speech(num_samples: int, sample_rate: int, rng: np.random.Generator) -> Wave
         ratio = frequencies / centre
         throat += gain / np.sqrt((1 - ratio**2) ** 2 + (ratio * width / centre) ** 2)
     hiss = np.exp(-(((frequencies - hiss_shape[:, :1]) / hiss_shape[:, 1:]) ** 2))
-    voice = _filtered(pulses + 0.01 * air, throat * tilt * voiced[:, None], hop, window)
+    voice = _filtered(pulses + rng.uniform(0.005, 0.04) * air, throat * tilt * voiced[:, None], hop, window)
     noise = _filtered(air, hiss * hissing[:, None], hop, window)
     voice /= max(1e-9, float(np.sqrt(np.mean(voice**2))))
     noise *= 0.35 / max(1e-9, float(np.sqrt(np.mean(noise**2))))
