@@ -119,9 +119,9 @@ def put_in_order(location: Path) -> dict[str, float]:
     }
 
 
-def ask(location: Path, num_clips: int, num_queries: int) -> dict[str, Any]:
-    """Time queries one by one in a fresh process, then appends of a hundred rows."""
-    queries = draw(num_queries, num_clips + 1)
+def ask(location: Path, num_clips: int, num_queries: int, num_asked: int) -> dict[str, Any]:
+    """Time the first `num_asked` queries one by one in a fresh process."""
+    queries = draw(num_queries, num_clips + 1)[:num_asked]
     before = resident_mb()
     started = time.perf_counter()
     index = open_index(location, SPACE)
@@ -197,13 +197,17 @@ def timed(answer: Callable[[Vectors], list[str]], queries: Vectors) -> dict[str,
 
 
 def recall(found: list[list[str]], truth: list[list[str]]) -> float:
+    truth = truth[: len(found)]
     hits = sum(len(set(a) & set(b)) for a, b in zip(found, truth, strict=True))
     return hits / sum(map(len, truth))
 
 
-def in_its_own_process(step: str, location: Path, options: argparse.Namespace, backend: str = "") -> dict[str, Any]:
+def in_its_own_process(
+    step: str, location: Path, options: argparse.Namespace, *, backend: str = "", num_asked: int = 0
+) -> dict[str, Any]:
     command = [sys.executable, __file__, "--step", step, "--location", str(location), "--backends", backend or "sqlite"]
     command += ["--num-clips", str(options.num_clips), "--num-queries", str(options.num_queries)]
+    command += ["--num-asked", str(num_asked)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout))
 
@@ -215,7 +219,9 @@ def run_step(options: argparse.Namespace) -> dict[str, Any]:
         case "optimise":
             return put_in_order(options.location)
         case "ask":
-            return ask(options.location, options.num_clips, options.num_queries)
+            return ask(
+                options.location, options.num_clips, options.num_queries, options.num_asked or options.num_queries
+            )
         case "append":
             return append_some(options.location, options.num_clips)
         case step:
@@ -243,6 +249,10 @@ def main() -> None:
     parser.add_argument("--num-queries", type=int, default=100)
     parser.add_argument("--backends", nargs="+", choices=("sqlite", "lancedb"), default=["sqlite", "lancedb"])
     parser.add_argument("--folder", type=Path, help="Where the indexes are put; default: a temporary folder.")
+    parser.add_argument(
+        "--num-unindexed", type=int, default=0, help="Queries to LanceDB before it has a vector index; 0 is all."
+    )
+    parser.add_argument("--num-asked", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--location", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -266,8 +276,9 @@ def measured(options: argparse.Namespace, folder: Path, truth: dict[str, Any]) -
     show("brute force, numpy", truth, truth)
     for backend in options.backends:
         location = folder / f"library.{backend}"
-        built[backend] = in_its_own_process("build", location, options, backend)
-        show(backend, in_its_own_process("ask", location, options), truth)
+        built[backend] = in_its_own_process("build", location, options, backend=backend)
+        num_asked = options.num_unindexed if backend == "lancedb" else 0
+        show(backend, in_its_own_process("ask", location, options, num_asked=num_asked), truth)
         built[backend] |= in_its_own_process("optimise", location, options)
         if backend == "lancedb":
             show("lancedb, vector index", in_its_own_process("ask", location, options), truth)

@@ -15,8 +15,12 @@ from foleykit.audio.files import read_waveform
 from foleykit.core.errors import MediaError, UsageError
 from foleykit.jobs.ambience import MAX_RECORDING_SECONDS, middle_of
 
-SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts"})
+SOUND_SUFFIXES = frozenset(
+    {".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".amr", ".aif", ".aiff", ".mka"}
+)
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".3gp", ".mpg", ".mpeg", ".ts", ".mts"}
+)
 TABLE_COLUMNS = ("path", "scene", "captions", "licence")
 CAPTION_SEPARATOR = "|"
 
