@@ -22,6 +22,7 @@ OPTIONAL = {
     "mujoco": "simulating the training world; pip install 'foleykit[world]'",
     "tensorboard": "training logs; pip install 'foleykit[train]'",
     "lancedb": "libraries of millions of clips; pip install 'foleykit[index]'",
+    "ray": "preparing data on a cluster; pip install 'foleykit[cluster]'",
     "diffusers": "networks at published size; pip install 'foleykit[published]'",
 }
 HARMFUL_WHEN_BROKEN = ("torchvision", "torchaudio")
