@@ -233,6 +233,7 @@ def test_the_vector_index_finds_nearly_what_brute_force_finds(tmp_path: Path, mo
     index.optimise()
     late = make_rows(1, seed=1)
     index.append(late)
+    index.optimise()
     assert index.search(late[0].embedding, num_matches=1)[0].clip == late[0].clip
     for text, least in (("", 0.7), ("scene = kitchen and ambient_db < -60", 0.9)):
         where, hits = parse_filter(text), 0

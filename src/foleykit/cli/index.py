@@ -26,7 +26,7 @@ class AddArgs:
     ]
     media: Annotated[list[Path], typer.Argument(metavar="MEDIA...", help="Folders or files of sound or video.")]
     model: Annotated[str, Option(help="Whose embeddings: a shipped model or a model folder.")] = "tiny-avldm"
-    scene: Annotated[str, Option(metavar="NAME", help="Scene of all files; default: their folder's name.")] = ""
+    scene: Annotated[str, Option(metavar="NAME", help="Scene of all files; default: the name of the sub-folder.")] = ""
     caption: Annotated[
         list[str] | None, Option(metavar="TEXT", help="What is heard in all files; may be repeated.")
     ] = None

@@ -37,7 +37,7 @@ class Labels:
 def find_media(roots: Sequence[Path], labels: Labels, table: Path | None = None) -> dict[Path, Labels]:
     """Return the files `roots`, and the sound and video files below the folders among them, in order of name.
 
-    Labels come from the table, else they are `labels`; a file without a scene has the name of its folder. A file that
+    Labels come from the table, else they are `labels`; a file in a sub-folder without a scene has its name. A file that
     the table lists is one of them even where it is missing, so that it is counted. Raises UsageError for a
     path that does not exist or a table that cannot be read.
     """

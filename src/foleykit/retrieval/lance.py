@@ -169,10 +169,13 @@ class LanceIndex:
     def optimise(self) -> None:
         with _reading(self._location):
             num_clips = len(self)
+            indexed = {column for config in self._table.list_indices() for column in config.columns}
             for column in ("key", "ambient_db", "scene", "licence"):
-                _create_scalar_index(self._table, column)
-            if num_clips >= MIN_INDEXED:
+                if column not in indexed:
+                    _create_scalar_index(self._table, column)
+            if num_clips >= MIN_INDEXED and "embedding" not in indexed:
                 self._table.create_index("embedding", config=_vector_index(num_clips), replace=True)
+            # Takes what was appended since into the indexes that are there.
             self._table.optimize()
 
     def close(self) -> None:
