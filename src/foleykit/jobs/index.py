@@ -44,7 +44,7 @@ class IndexRequest:
     """Files, and folders that are searched for sound and video files."""
     model: str = "tiny-avldm"
     labels: Labels = field(default_factory=Labels)
-    """Hold for every file that `table` says nothing about; without a scene a file in a sub-folder has that folder's name."""
+    """Hold for every file that `table` says nothing about; a sub-folder's name is the scene where none is told."""
     table: Path | None = None
     """CSV with the columns path (from the table's folder), scene, captions (separated by "|") and licence."""
     every: float | None = None
