@@ -209,7 +209,10 @@ def in_its_own_process(
     command += ["--num-clips", str(options.num_clips), "--num-queries", str(options.num_queries)]
     command += ["--num-asked", str(num_asked)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return dict(json.loads(done.stdout))
+    result = dict(json.loads(done.stdout))
+    numbers = {name: round(value, 3) for name, value in result.items() if isinstance(value, float)}
+    print(f"{step} {backend} {numbers}", file=sys.stderr, flush=True)
+    return result
 
 
 def run_step(options: argparse.Namespace) -> dict[str, Any]:
