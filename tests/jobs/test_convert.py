@@ -24,13 +24,14 @@ from foleykit.cli.main import main
 from foleykit.codecs.hifigan import HifiGan
 from foleykit.core.config import load_config
 from foleykit.core.errors import FoleyError, ModelError, UsageError
-from foleykit.jobs.convert import ConvertRequest, convert
+from foleykit.jobs.convert import ConvertRequest, convert, converted_model
 from foleykit.jobs.models import describe_model
 from foleykit.models.avldm.published.config import Action2SoundConfig
-from foleykit.models.avldm.published.convert import is_ambient_encoder_trained
+from foleykit.models.avldm.published.convert import is_ambient_encoder_trained, places
+from foleykit.models.avldm.published.layout import schedule_entries
 from foleykit.models.avldm.published.network import Conditioner
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
-from foleykit.models.avldm.published.presets import debug
+from foleykit.models.avldm.published.presets import action2sound, debug
 from foleykit.video.probe import probe
 
 pytest.importorskip("diffusers")
@@ -325,3 +326,39 @@ def test_auto_ambience_without_a_similarity_says_so(published: Path, tmp_path: P
         assert model(clip, num_steps=2).ambience == "quiet"
     with pytest.raises(ModelError, match="cannot choose from a library"):
         model.matcher  # noqa: B018
+
+
+@pytest.fixture(scope="module")
+def published_layout() -> dict[str, Tensor]:
+    """Return a state dict with all names and shapes of the published file, every weight a view of one number."""
+    config = action2sound()
+    weights = {name: torch.zeros(1).expand(place.published_shape) for name, place in places(config).items()}
+    return weights | schedule_entries(config.schedule)
+
+
+def test_every_entry_of_the_published_layout_has_a_place(published_layout: dict[str, Tensor], tmp_path: Path) -> None:
+    assert len(published_layout) == 955
+    path = save_lightning(published_layout, tmp_path / "epoch=000007.ckpt")
+    parts = converted_model(ConvertRequest(output=tmp_path / "model", video=path, latent_model=path)).parts
+    assert {part: len(tensors) for part, tensors in parts.items()} == {"denoiser": 686, "vae": 248, "conditioner": 9}
+
+
+@pytest.mark.parametrize("tamper", ["missing", "unexpected", "shape", "code"])
+def test_a_tampered_published_layout_is_refused(
+    published_layout: dict[str, Tensor], tmp_path: Path, tamper: str
+) -> None:
+    entries, extra = dict(published_layout), None
+    name = "model.diffusion_model.middle_block.1.proj_in.weight"
+    match tamper:
+        case "missing":
+            del entries[name]
+        case "unexpected":
+            entries["model.diffusion_model.label_emb.weight"] = torch.zeros(1)
+        case "shape":
+            entries[name] = torch.zeros(1).expand(1280, 1280)
+        case "code":
+            extra = Bomb(tmp_path / "witness")
+    path = save_lightning(entries, tmp_path / "bad.ckpt", extra=extra)
+    with pytest.raises(ModelError, match=r"1 missing|1 unexpected|1 mis-shaped|nothing in it was executed") as caught:
+        converted_model(ConvertRequest(output=tmp_path / "model", video=path, latent_model=path))
+    assert "\n" not in str(caught.value) and not (tmp_path / "witness").exists()
