@@ -11,7 +11,7 @@ from foleykit.core.errors import ConfigError, InputError
 from foleykit.encoders.audio.ast import AstConfig, SpectrogramTransformer
 from foleykit.evaluation.metrics.cosine_similarity import cosine_similarity
 from foleykit.evaluation.metrics.quietest_window import quietest_window
-from foleykit.models.avsync.network import SyncClassifier
+from foleykit.models.avsync.network import SyncClassifier, SyncTransformer
 from foleykit.models.avsync.pipeline import filter_bank, halves, is_synchronised, synchronised_share
 
 
@@ -66,3 +66,12 @@ def test_the_quietest_window_is_found() -> None:
     assert start == 4800 and energy == pytest.approx(80.0, rel=1e-5)
     with pytest.raises(InputError, match="quietest"):
         quietest_window(waveform[:100], 16_000)
+
+
+@torch.inference_mode()
+def test_the_transformer_head_sees_sound_and_pictures() -> None:
+    head = SyncTransformer(16).eval()
+    audio, video = torch.randn(2, 170, 16), torch.randn(2, 16, 16)
+    made = head(audio, video)
+    assert made.shape == (2,) and (made > 0).all() and (made < 1).all()
+    assert not torch.allclose(made, head(-audio, video)) and not torch.allclose(made, head(audio, -video))

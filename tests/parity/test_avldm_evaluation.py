@@ -12,7 +12,7 @@ from foleykit.audio.kaldi_bank import KaldiBank, KaldiBankConfig
 from foleykit.encoders.audio.ast import AstConfig, SpectrogramTransformer
 from foleykit.evaluation.metrics.cosine_similarity import cosine_similarity
 from foleykit.evaluation.metrics.quietest_window import quietest_window
-from foleykit.models.avsync.network import SyncClassifier
+from foleykit.models.avsync.network import SyncClassifier, SyncTransformer
 from foleykit.models.avsync.pipeline import filter_bank, halves, is_synchronised
 from parity.fixtures import Recording, assert_near, formula_video, recipe, recording, shapes, weights
 from parity.test_avldm_parts import timesformer
@@ -77,6 +77,15 @@ def test_scores_from_embeddings() -> None:
     for name in CLIPS:
         made = projection(recorded)(recorded.expected(f"{name}.video_cls"))
         assert_near(f"avsync: {name}.video_emb", made, recorded.expected(f"{name}.video_emb"), 2e-4)
+
+
+@torch.inference_mode()
+def test_transformer_classifier() -> None:
+    recorded = recording("avsync")
+    head = SyncTransformer().eval()
+    head.load_state_dict(weights("avsync_transformer", offset=offset(recorded, "avsync_transformer")))
+    made = head(recorded.given("trm_audio"), recorded.given("trm_video"))
+    assert_near("avsync: transformer classifier", made[:, None], recorded.expected("trm"), 1e-4)
 
 
 @pytest.mark.slow
