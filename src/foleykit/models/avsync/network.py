@@ -45,7 +45,7 @@ class SyncTransformer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 1))
 
     def forward(self, audio: Tensor, video: Tensor) -> Tensor:
-        """Return probabilities (B,) of all tokens of AST, `audio` (B, 170, D), and frame features `video` (B, 16, D)."""
+        """Return probabilities (B,) of AST's tokens, `audio` (B, 170, D), and frame features, `video` (B, 16, D)."""
         heard = self.norm_audio(self.conv_audio(audio.transpose(1, 2)).transpose(1, 2)) + self.pos_audio
         seen = self.norm_video(self.linear_video(video)) + self.pos_video
         summary = self.cls_token.expand(len(audio), -1, -1)
