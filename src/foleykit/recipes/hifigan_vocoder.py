@@ -1,0 +1,258 @@
+"""Training vocoder-128x16k, a small HiFi-GAN for 128-bin mels of 16 kHz sound, on the world and on recordings.
+
+The result is a folder that converted Action2Sound models take their vocoder from: hifigan.json, vocoder.safetensors and
+a model card. A killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, assert_never
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from foleykit.audio.files import read_waveform
+from foleykit.audio.unit_mel import UnitMel
+from foleykit.codecs.griffin_lim import GriffinLim
+from foleykit.codecs.hifigan import HifiGan, HifiGanConfig
+from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators, HifiGanDiscriminatorsConfig
+from foleykit.codecs.hifigan_objective import HifiGanObjective, HifiGanObjectiveConfig, folded, weight_normed
+from foleykit.core.errors import ConfigError
+from foleykit.core.types import AudioBatch
+from foleykit.evaluation.vocoder import VocoderScore, score_vocoder
+from foleykit.recipes.avldm_batches import PCM_SCALE, AudioBatches, step_rng
+from foleykit.recipes.vocoder_folder import save_vocoder, write_card
+from foleykit.recipes.world_data import WorldDataArgs, open_world
+from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
+from foleykit.training.processes import join_processes
+from foleykit.world.cache import CachedVideo
+from foleykit.world.recordings import Recordings
+from foleykit.world.types import Split
+
+NAME = "vocoder-128x16k"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocoderPreset:
+    """Sizes of a vocoder and of what it is trained against."""
+
+    generator: HifiGanConfig
+    discriminators: HifiGanDiscriminatorsConfig
+    objective: HifiGanObjectiveConfig
+    crop_columns: int
+    """Mel columns of one training crop."""
+    num_steps: int
+    batch_size: int
+    learning_rate: float
+
+
+def vocoder_128x16k() -> VocoderPreset:
+    """Return V1 of the paper at 7/16 of its width, 2.8 million parameters, against discriminators of half theirs."""
+    return VocoderPreset(
+        generator=HifiGanConfig(width=224),
+        discriminators=HifiGanDiscriminatorsConfig(
+            period_widths=(16, 64, 256, 512, 512), scale_widths=(64, 64, 128, 256, 512, 512, 512)
+        ),
+        objective=HifiGanObjectiveConfig(),
+        crop_columns=32,
+        num_steps=200_000,
+        batch_size=16,
+        learning_rate=2e-4,
+    )
+
+
+def debug() -> VocoderPreset:
+    """Return the same structure small enough for a test."""
+    return VocoderPreset(
+        generator=HifiGanConfig(width=32, resblock="2", resblock_kernels=(3,), resblock_dilations=((1,),)),
+        discriminators=HifiGanDiscriminatorsConfig(
+            periods=(2, 3),
+            period_widths=(4, 8),
+            num_scales=2,
+            scale_widths=(8, 8),
+            scale_kernels=(15, 5),
+            scale_strides=(4, 1),
+            scale_groups=(1, 4),
+        ),
+        objective=HifiGanObjectiveConfig(loss_windows=(512,)),
+        crop_columns=8,
+        num_steps=4,
+        batch_size=2,
+        learning_rate=1e-3,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocoderTrainArgs:
+    """One run."""
+
+    preset: Literal["vocoder-128x16k", "debug"] = "vocoder-128x16k"
+    data: WorldDataArgs
+    """Long videos whose sound is learnt, and recordings that are learnt besides as they are."""
+    output: Path
+    """Run folder: checkpoints, log, weights."""
+    num_steps: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    seed: int = 0
+    device: str = "cpu"
+    resume: bool = True
+    checkpoint_every: int = 1000
+    recording_share: float = 0.5
+    """Share of crops that are cut from recordings where there are some."""
+    solo_share: float = 0.1
+    """Share of the steps, at the start, in which the generator reconstructs without an adversary."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.recording_share <= 1 or not 0 <= self.solo_share <= 1:
+            raise ConfigError(
+                f"recording_share {self.recording_share} and solo_share {self.solo_share} must be from 0 to 1"
+            )
+
+    @property
+    def sizes(self) -> VocoderPreset:
+        match self.preset:
+            case "vocoder-128x16k":
+                return vocoder_128x16k()
+            case "debug":
+                return debug()
+            case _:
+                assert_never(self.preset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocoderBatches:
+    """Crops of the world's mixtures and of recordings."""
+
+    world: AudioBatches
+    recordings: Sequence[NDArray[np.float32]]
+    """Each (S,)."""
+    recording_share: float
+
+    def __call__(self, step: int) -> AudioBatch:
+        batch = self.world(step)
+        if not self.recordings:
+            return batch
+        # Another stream than the one that drew the world's crops of this step.
+        rng = np.random.default_rng((self.world.seed, step, 1))
+        for index in np.flatnonzero(rng.random(len(batch.waveform)) < self.recording_share):
+            batch.waveform[index] = torch.from_numpy(self._crop(rng)).to(batch.waveform.device)
+        return batch
+
+    def _crop(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Return a crop of a recording at a level of its own; a short one lies somewhere in silence."""
+        recording = self.recordings[int(rng.integers(len(self.recordings)))]
+        num_samples = self.world.num_samples
+        spare = num_samples - len(recording)
+        if spare > 0:
+            before = int(rng.integers(spare + 1))
+            recording = np.pad(recording, (before, spare - before))
+        start = int(rng.integers(len(recording) - num_samples + 1))
+        gain = np.float32(10 ** (rng.uniform(-20, 3) / 20))
+        return np.clip(recording[start : start + num_samples] * gain, -1, 1)
+
+
+def train_vocoder(args: VocoderTrainArgs, *, on_step: Callable[[int, float], None] | None = None) -> Path:
+    """Train the vocoder and return the folder, in `args.output`, that holds it."""
+    sizes = args.sizes
+    config = sizes.objective
+    num_steps = args.num_steps or sizes.num_steps
+    training = AdversarialConfig(
+        num_steps=num_steps,
+        learning_rate=args.learning_rate or sizes.learning_rate,
+        adversarial_start=round(args.solo_share * num_steps),
+        ema_decay=0.999,
+        checkpoint_every=args.checkpoint_every,
+        validate_every=args.checkpoint_every,
+        seed=args.seed,
+    )
+    batches = VocoderBatches(
+        world=AudioBatches(
+            videos=open_world(args.data, "train"),
+            num_samples=sizes.crop_columns * config.mel.hop_length + 2 * config.margin,
+            batch_size=args.batch_size or sizes.batch_size,
+            device=args.device,
+            seed=args.seed,
+        ),
+        recordings=recorded(args.data.recordings, "train", config.mel.sample_rate),
+        recording_share=args.recording_share,
+    )
+    held_out = [torch.from_numpy(clip).to(args.device) for clip in world_clips(open_world(args.data, "valid"))]
+    mel = UnitMel(config.mel).to(args.device)
+    baseline = score_vocoder(GriffinLim(config.mel).to(args.device), mel, held_out)
+    settings = {
+        "preset": args.preset,
+        "batch_size": batches.world.batch_size,
+        "num_recordings": len(batches.recordings),
+        "training": asdict(training),
+        "griffin_lim": baseline.means(),
+        "torch": torch.__version__,
+    }
+    if join_processes(args.device).is_main:
+        args.output.mkdir(parents=True, exist_ok=True)
+        (args.output / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+
+    def score(model: nn.Module) -> VocoderScore:
+        """Return the score of what `model` would be when saved."""
+        assert isinstance(model, HifiGan)
+        return score_vocoder(folded(model), mel, held_out)
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        return score(model).means() | {f"griffin_lim/{key}": value for key, value in baseline.means().items()}
+
+    run = AdversarialRun(
+        objective=objective_of(sizes, args.seed).to(args.device),
+        batches=batches,
+        config=training,
+        output=args.output,
+        device=args.device,
+        validate=validate,
+        on_step=on_step,
+    )
+    averaged = fit_adversarial(run, resume=args.resume)
+    assert isinstance(averaged, HifiGan)
+    folder = args.output / NAME
+    if join_processes(args.device).is_main:
+        scored = score(averaged)
+        save_vocoder(folded(averaged), config.mel, folder)
+        write_card(folder, settings, ours=scored, griffin_lim=baseline)
+    return folder
+
+
+def objective_of(sizes: VocoderPreset, seed: int) -> HifiGanObjective:
+    """Return both sides as they start with `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return HifiGanObjective(
+            weight_normed(HifiGan(sizes.generator)), HifiGanDiscriminators(sizes.discriminators), sizes.objective
+        )
+
+
+def world_clips(
+    videos: Sequence[CachedVideo], *, num_clips: int = 12, seconds: float = 3.0
+) -> list[NDArray[np.float32]]:
+    """Return mixtures (S,) of the world as they are, from places in turn under backgrounds in turn."""
+    clips = []
+    for index in range(num_clips):
+        video = videos[index % len(videos)]
+        num_samples = min(round(seconds * video.sample_rate), video.action.shape[-1])
+        start = int(step_rng(1, index).integers(video.action.shape[-1] - num_samples + 1))
+        span = slice(start, start + num_samples)
+        mix = video.action[span].astype(np.float32) + video.off_screen[span]
+        mix += video.ambient[index % len(video.ambient), span]
+        clips.append(np.clip(mix / np.float32(PCM_SCALE), -1, 1))
+    return clips
+
+
+def recorded(folder: Path | None, split: Split, sample_rate: int) -> list[NDArray[np.float32]]:
+    """Return the recordings (S,) of `split` in `folder`, none without a folder."""
+    if folder is None:
+        return []
+    rows = [row for row in Recordings.load(folder).rows if row.split == split]
+    return [read_waveform(row.path, sample_rate=sample_rate, mono=True)[0][0] for row in rows]
