@@ -145,7 +145,7 @@ def with_vocoder(request: ConvertRequest, folder: Path) -> tuple[Action2SoundCon
     """Write the vocoder to `folder` and return the config that names it, with the number of its tensors, if any."""
     path = request.vocoder
     if path is None:
-        if not SHIPPED_VOCODER.is_dir():
+        if not SHIPPED_VOCODER.is_dir() or request.config.mel != action2sound().mel:
             return replace(request.config, vocoder="griffin-lim"), None
         path = SHIPPED_VOCODER / "vocoder.safetensors"
     entries = tensors_of(read_checkpoint(path), path, "generator", "state_dict")
