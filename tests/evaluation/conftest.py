@@ -50,6 +50,7 @@ def draw_video(seed: int, *, seconds: float = 8.0, ambient_level_db: float = -45
         seconds=seconds,
         frames=np.zeros((2, 2, 2, 3), np.uint8),
         frame_times=np.array([0.0, seconds / 2]),
+        surface_maps=np.zeros((1, 24, 24), np.uint8),
         events=tuple(events),
         gestures=(),
         narrations=(),

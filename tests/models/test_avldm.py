@@ -24,7 +24,9 @@ from foleykit.models.avldm.objective import (
     SimilarityObjective,
     VideoObjective,
     VocoderObjective,
+    heatmap_error,
     pooled_energy_error,
+    surface_error,
 )
 from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, mirror_to, overlapping_chunks
 from foleykit.models.avldm.presets import debug, tiny_avldm
@@ -88,8 +90,30 @@ def test_the_video_encoder_learns_one_batch() -> None:
         material=torch.randint(0, 7, (2, 20)),
         action=torch.randint(0, 11, (2, 20)),
         envelope=torch.randn(2, 20, 16),
+        contact=(torch.rand(2, 20, 4, 4) > 0.95).float(),
+        surface=torch.randint(0, 9, (2, 4, 8, 8)),
     )
     assert learns(VideoObjective(TwoRateEncoder(CONFIG.video)), batch)
+
+
+def test_the_error_of_a_heat_map_falls_with_every_peak_found_and_every_false_one_dropped() -> None:
+    target = torch.zeros(1, 3, 4, 4)
+    target[0, 1, 2, 2], target[0, 1, 2, 1] = 1.0, 0.6
+    blank = torch.full_like(target, -8.0)
+    found, false, beside = blank.clone(), blank.clone(), blank.clone()
+    found[0, 1, 2, 2] = false[0, 0, 0, 0] = beside[0, 1, 2, 1] = 8.0
+    errors = [heatmap_error(logits, target).item() for logits in (found, blank, beside, false)]
+    assert errors[0] < 1e-3 and errors == sorted(errors)
+
+
+def test_a_cell_that_shows_two_surfaces_is_best_called_half_of_each() -> None:
+    surface = torch.zeros(1, 1, 2, 2, dtype=torch.int64)
+    surface[..., 1] = 1
+    logits = [
+        torch.tensor(values).view(1, 1, 3, 1, 1) for values in ([5.0, 5.0, 0.0], [9.0, 0.0, 0.0], [0.0, 0.0, 9.0])
+    ]
+    errors = [surface_error(part, surface).item() for part in logits]
+    assert errors == sorted(errors)
 
 
 def generator_batch() -> GeneratorBatch:

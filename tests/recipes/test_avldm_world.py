@@ -10,7 +10,7 @@ import pytest
 from foleykit.core.errors import FoleyError, ModelError, UsageError
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.recipes.ambient_library import write_library
-from foleykit.recipes.avldm_batches import draw_neighbour, onset_targets
+from foleykit.recipes.avldm_batches import contact_targets, draw_neighbour, is_audible, onset_targets
 from foleykit.recipes.avldm_evaluation import (
     WorldSetArgs,
     generate_condition,
@@ -58,6 +58,20 @@ def event(time: float, on_screen: bool = True) -> SoundEvent:
 def test_onset_targets_mark_the_nearest_frame_and_ignore_what_is_not_seen() -> None:
     targets = onset_targets([event(1.2), event(1.6, on_screen=False)], 1.0, 25, 25.0)
     assert targets[5] == 1.0 and targets[[4, 6]].tolist() == pytest.approx([0.4, 0.4]) and targets[10:].max() == 0
+
+
+def test_a_contact_is_hottest_in_its_cell_and_frame_and_unseen_ones_leave_no_heat() -> None:
+    seen = replace(event(1.2), point=(0.9, 0.3))
+    heat = contact_targets([seen, event(1.6)], 1.0, 25, 25.0, 4)
+    assert heat.shape == (25, 4, 4) and heat[5, 1, 3] == 1.0 and (heat == 1).sum() == 1
+    assert heat[[4, 6], 1, 3].tolist() == pytest.approx([0.6, 0.6]) and heat[10:].max() == 0
+
+
+def test_a_touch_counts_when_the_sound_rises_with_it() -> None:
+    sound = np.zeros(16_000, np.int16)
+    sound[8000:12_000] = 1000
+    assert is_audible(event(0.5), sound, 16_000)
+    assert not is_audible(event(0.2), sound, 16_000) and not is_audible(event(0.6), sound, 16_000)
 
 
 def test_a_neighbour_never_overlaps_its_clip_and_every_place_is_drawn() -> None:

@@ -194,7 +194,7 @@ def test_two_processes_follow_the_mean_gradient_of_both_sides(tmp_path: Path) ->
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     subprocess.run(
-        [*command, str(tmp_path / "two")], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=120
+        [*command, str(tmp_path / "two")], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=240
     )
 
     class BothHalves(ShiftObjective):

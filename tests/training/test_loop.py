@@ -47,6 +47,49 @@ def losses_of(folder: Path) -> list[float]:
     return [line["loss"] for line in lines if "loss" in line]
 
 
+def test_two_processes_take_two_batches_a_step_and_follow_the_mean_gradient(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import sys
+            sys.path.insert(0, {str(Path(__file__).parent)!r})
+            from pathlib import Path
+            from test_loop import line_run
+            from foleykit.training.loop import fit
+            fit(line_run(Path(sys.argv[1]), num_steps=20))
+            """
+        )
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, str(tmp_path / "two")], check=True, env=environment, timeout=120)
+
+    class BothHalves(LineObjective):
+        """What two processes do in one step, in one."""
+
+        def forward(self, batch: Tensor, generator: torch.Generator) -> Losses:
+            first = int(batch)
+            halves = [
+                super(BothHalves, self).forward(line_batch(number), step_generator(0, number)).total
+                for number in (first, first + 1)
+            ]
+            return Losses(total=torch.stack(halves).mean(), parts={})
+
+    alone = line_run(tmp_path / "one", num_steps=20)
+    fit(
+        Run(
+            objective=BothHalves(),
+            batches=lambda step: torch.tensor(2 * step),
+            config=alone.config,
+            output=alone.output,
+        )
+    )
+    one, two = (load_tensors(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], atol=1e-4, rtol=1e-4)
+
+
 def test_the_line_is_found(tmp_path: Path) -> None:
     model = fit(line_run(tmp_path, num_steps=300))
     assert isinstance(model, nn.Linear)

@@ -53,6 +53,7 @@ def _take(*events: SoundEvent, seconds: float = 3.0, place: Place | None = None)
         seconds=seconds,
         frames=np.zeros((1, 2, 2, 3), np.uint8),
         frame_times=np.zeros(1),
+        surface_maps=np.zeros((1, 24, 24), np.uint8),
         events=tuple(sorted(events, key=lambda event: event.time)),
         gestures=(),
         narrations=(),

@@ -16,7 +16,7 @@ from foleykit.world.captions import caption
 from foleykit.world.config import WorldConfig
 from foleykit.world.places import PLACE_SEEDS
 from foleykit.world.stream import make_take
-from foleykit.world.types import Split, Take
+from foleykit.world.types import SURFACES, Split, Take
 
 CONFIG = WorldConfig(seconds=8.0, frame_size=(24, 32))
 
@@ -46,6 +46,23 @@ def test_frames_come_at_the_asked_rate_and_size(takes):
         assert take.frames.shape == (200, 24, 32, 3)
         assert take.frame_times == pytest.approx(np.arange(200) / 25)
         assert take.frames.std() > 5
+
+
+def test_a_surface_map_shows_what_is_struck_where_it_is_struck(takes):
+    shown, met = 0, 0
+    for take in takes:
+        assert take.surface_maps.shape == (40, 24, 24) and take.surface_maps.max() < len(SURFACES)
+        for event in take.events:
+            assert (event.point is not None) == event.on_screen
+            if event.point is None or event.kind != "impact":
+                continue
+            assert all(0 <= part <= 1 for part in event.point)
+            column, row = (min(23, int(part * 24)) for part in event.point)
+            map_ = take.surface_maps[min(39, int(event.time * 5))]
+            around = {SURFACES[cell] for cell in map_[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].flat}
+            shown += 1
+            met += bool(around & {event.material, "actor"})
+    assert shown > 10 and met > 0.9 * shown
 
 
 def test_events_are_sorted_sane_and_inside_the_take(takes):

@@ -9,13 +9,16 @@ from typing import Annotated, Literal
 import typer
 
 from foleykit.cli.show import print_json, progress
+from foleykit.core.errors import UsageError
 
 Option = typer.Option
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args:
-    preset: Annotated[Literal["tiny-avldm", "debug"], typer.Argument(help="Which model.")] = "tiny-avldm"
+    preset: Annotated[Literal["tiny-avldm", "debug", "vocoder-128x16k"], typer.Argument(help="Which model.")] = (
+        "tiny-avldm"
+    )
     stage: Annotated[
         Literal["codec", "video", "vocoder", "generator", "similarity", "all"],
         Option(help="A stage builds on those before it; all runs them in turn."),
@@ -29,9 +32,10 @@ class Args:
         Option(metavar="DIR", help="Folder with actions/ and ambient/ recordings to voice part of the events."),
     ] = None
     workers: Annotated[int, Option(metavar="N", min=1, help="Processes that render missing videos.")] = 2
-    output: Annotated[Path, Option("-o", "--output", metavar="DIR", help="Run folder: checkpoints, logs, weights.")] = (
-        Path("runs/tiny-avldm")
-    )
+    output: Annotated[
+        Path | None,
+        Option("-o", "--output", metavar="DIR", help="Run folder: checkpoints, logs, weights; default: runs/PRESET."),
+    ] = None
     num_steps: Annotated[int | None, Option(metavar="N", min=1, help="Training steps; default: the stage's.")] = None
     batch_size: Annotated[int | None, Option(metavar="N", min=1, help="Clips per step; default: the stage's.")] = None
     learning_rate: Annotated[float | None, Option(metavar="X", help="Peak learning rate; default: the stage's.")] = None
@@ -54,14 +58,22 @@ class Args:
 
 
 def run(args: Args) -> None:
-    """Train a model on the simulated world; a killed run goes on where it was when started again."""
+    """Train a model on the simulated world; a killed run goes on where it was when started again.
+
+    Under torchrun several processes train together; the first of them speaks.
+    """
+    if args.preset == "vocoder-128x16k":
+        run_vocoder(args)
+        return
     from foleykit.jobs.load import choose_device
     from foleykit.models.avldm.presets import debug, tiny_avldm
     from foleykit.recipes.avldm_world import DEFAULTS, STAGES, TrainArgs, bundle, train
     from foleykit.recipes.world_data import WorldDataArgs
+    from foleykit.training.processes import join_processes
     from foleykit.world.config import WorldConfig
 
     device = choose_device(args.device)
+    is_main = join_processes(device).is_main
     model = debug() if args.preset == "debug" else tiny_avldm()
     data = WorldDataArgs(
         cache=args.data,
@@ -71,13 +83,13 @@ def run(args: Args) -> None:
         world=WorldConfig(frame_size=model.frame_size, video_fps=model.video_fps),
     )
     folders = []
-    with progress(quiet=args.quiet) as report:
+    with progress(quiet=args.quiet or not is_main) as report:
         for stage in STAGES if args.stage == "all" else (args.stage,):
             recipe = TrainArgs(
                 preset=args.preset,
                 stage=stage,
                 data=data,
-                output=args.output,
+                output=args.output or Path("runs") / args.preset,
                 num_steps=args.num_steps,
                 batch_size=args.batch_size,
                 learning_rate=args.learning_rate,
@@ -93,6 +105,8 @@ def run(args: Args) -> None:
                 report(f"{stage}, loss {loss:.3f}", step / total)
 
             folders.append(train(recipe, on_step=on_step))
+    if not is_main:
+        return
     if args.bundle is not None:
         bundle(recipe, args.bundle)
         folders.append(args.bundle)
@@ -101,3 +115,39 @@ def run(args: Args) -> None:
     elif not args.quiet:
         for folder in folders:
             print(folder)
+
+
+def run_vocoder(args: Args) -> None:
+    """Train the vocoder of published-size models; its folder comes to lie in the run folder."""
+    from foleykit.jobs.load import choose_device
+    from foleykit.recipes.hifigan_vocoder import VocoderTrainArgs, train_vocoder, vocoder_128x16k
+    from foleykit.recipes.world_data import WorldDataArgs
+    from foleykit.training.processes import join_processes
+
+    if args.stage != "all" or args.bundle is not None or not args.ambient:
+        raise UsageError(
+            "vocoder-128x16k is trained in one stage and writes its own folder: leave out --stage, "
+            "--bundle and --no-ambient"
+        )
+    device = choose_device(args.device)
+    is_main = join_processes(device).is_main
+    recipe = VocoderTrainArgs(
+        data=WorldDataArgs(
+            cache=args.data, num_videos=args.num_videos, recordings=args.recordings, workers=args.workers
+        ),
+        output=args.output or Path("runs") / args.preset,
+        num_steps=args.num_steps,
+        batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+        device=device,
+        resume=args.resume,
+        checkpoint_every=args.checkpoint_every,
+    )
+    total = args.num_steps or vocoder_128x16k().num_steps
+    with progress(quiet=args.quiet or not is_main) as report:
+        folder = train_vocoder(recipe, on_step=lambda step, loss: report(f"mel loss {loss:.2f}", step / total))
+    if is_main and args.json:
+        print_json({"folders": [str(folder)]})
+    elif is_main and not args.quiet:
+        print(folder)

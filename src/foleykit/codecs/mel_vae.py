@@ -1,4 +1,8 @@
-"""Log-mel to latents and back: a one-dimensional variational autoencoder with mel bins as channels."""
+"""Log-mel to latents and back: a one-dimensional variational autoencoder with mel bins as channels.
+
+Both sides are a linear map of patches plus a learnt correction. The linear part starts as the principal components of
+the training mels, which keep the modes of a struck body where a small network from random weights blurs them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from foleykit.audio.mel import LogMel, LogMelConfig
+from foleykit.core.errors import ConfigError
 from foleykit.nn.convnext import ChannelNorm, ConvNeXtBlock
 
 
@@ -17,7 +22,7 @@ class MelVaeConfig:
     """The front end; also what the vocoder inverts."""
     width: int = 192
     """Channels of the convolutional blocks."""
-    latent_width: int = 32
+    latent_width: int = 48
     """Channels of a latent frame."""
     num_blocks: int = 2
     """ConvNeXt blocks at the latent rate, on each side."""
@@ -34,7 +39,7 @@ class MelVaeConfig:
 
 
 class MelVae(nn.Module):
-    """Encodes log-mel (B, M, F) to latents (B, D, F / 4) of unit variance and decodes them."""
+    """Encodes log-mel (B, M, F) to latents (B, D, F / 4) of unit mean square and decodes them."""
 
     latent_mean: Tensor
     latent_deviation: Tensor
@@ -44,6 +49,9 @@ class MelVae(nn.Module):
         self.config = config
         width, latent_width, num_mels = config.width, config.latent_width, config.mel.num_mels
         self.log_mel = LogMel(config.mel)
+        patch = config.downsampling
+        self.analysis = nn.Conv1d(num_mels, latent_width, patch, stride=patch)
+        self.synthesis = nn.ConvTranspose1d(latent_width, num_mels, patch, stride=patch)
         self.encoder = nn.Sequential(
             nn.Conv1d(num_mels, width, 3, padding=1),
             ConvNeXtBlock(width),
@@ -64,17 +72,43 @@ class MelVae(nn.Module):
             ChannelNorm(width),
             nn.Conv1d(width, num_mels, 3, padding=1),
         )
+        for side in (self.encoder, self.decoder):
+            for parameter in side[-1].parameters():
+                nn.init.zeros_(parameter)
         self.register_buffer("latent_mean", torch.zeros(latent_width, 1))
         self.register_buffer("latent_deviation", torch.ones(latent_width, 1))
 
+    @torch.no_grad()
+    def fit_linear(self, mel: Tensor) -> None:
+        """Set the linear part to the principal components of the patches of `mel` (B, M, F).
+
+        A channel's deviation is the square root of its component's, so that what matters most to the sound, its level,
+        stands clearest above the noise of a diffusion process.
+        Raises ConfigError when there are fewer patches than latent channels.
+        """
+        patch, latent_width = self.config.downsampling, self.config.latent_width
+        patches = mel.unfold(2, patch, patch).transpose(1, 2).flatten(2).flatten(0, 1)  # (N, M patch)
+        if len(patches) < latent_width:
+            raise ConfigError(f"{len(patches)} patches cannot span {latent_width} latent channels; give more sound")
+        centre = patches.mean(dim=0)
+        _, singular, components = torch.linalg.svd(patches - centre, full_matrices=False)
+        scale = (singular[:latent_width, None] / len(patches) ** 0.5) ** 0.5
+        basis = components[:latent_width]  # (D, M patch)
+        self.analysis.weight.copy_((basis / scale).unflatten(1, (-1, patch)))
+        assert self.analysis.bias is not None and self.synthesis.bias is not None
+        self.analysis.bias.copy_(-(basis / scale) @ centre)
+        self.synthesis.weight.copy_((basis * scale).unflatten(1, (-1, patch)))
+        # One bias serves all frames of a patch: they share their mean.
+        self.synthesis.bias.copy_(centre.unflatten(0, (-1, patch)).mean(dim=1))
+
     def posterior(self, mel: Tensor) -> tuple[Tensor, Tensor]:
         """Return the raw mean and log-variance (B, D, L) of `mel` (B, M, F); F must be a multiple of 4."""
-        mean, log_variance = self.encoder(mel).chunk(2, dim=1)
-        return mean, log_variance.clamp(-12, 4)
+        correction, log_variance = self.encoder(mel).chunk(2, dim=1)
+        return self.analysis(mel) + correction, (log_variance - 4).clamp(-12, 4)
 
     def decode_raw(self, raw: Tensor) -> Tensor:
         """Return log-mel (B, M, 4 L) from unnormalised latents (B, D, L)."""
-        return self.decoder(raw)
+        return self.synthesis(raw) + self.decoder(raw)
 
     def encode(self, waveform: Tensor) -> Tensor:
         """Return latents (B, D, L) of `waveform` (B, S), S a multiple of `config.hop_length`; the posterior's mean."""

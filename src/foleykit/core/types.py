@@ -58,6 +58,10 @@ class VideoBatch:
     """(B, T) int64, `IGNORED` where nothing is done."""
     envelope: Tensor
     """(B, T, bands) normalised log level of the action stem."""
+    contact: Tensor
+    """(B, T, C, C) in [0, 1]: 1 at the cell and frame of a visible impact, less around it."""
+    surface: Tensor
+    """(B, T', M, M) int64 class of what each part of the picture shows, every slow frame."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,8 +52,19 @@ class AudioBatches:
         return np.clip(crop * np.float32(gain / PCM_SCALE), -1, 1)
 
 
+def is_audible(event: SoundEvent, action: NDArray[np.int16], sample_rate: int) -> bool:
+    """Return whether the action stem rises by 3 dB at an event, to -52 dBFS or more: many touches make no sound."""
+    width = round(0.04 * sample_rate)
+    at = max(0, round((event.time - 0.002) * sample_rate))
+    before, after = (
+        float(np.square(part.astype(np.float32) / PCM_SCALE).mean()) if len(part) else 0.0
+        for part in (action[max(0, at - width) : at], action[at : at + width])
+    )
+    return after >= 10**-5.2 and after >= 2 * before
+
+
 def onset_targets(events: Sequence[SoundEvent], first: float, num_frames: int, fps: float) -> NDArray[np.float32]:
-    """Return (T,) targets that are 1 in the frame nearest an on-screen onset and 0.4 in the frames beside it."""
+    """Return (T,) targets that are 1 in the frame nearest an on-screen event and 0.4 in the frames beside it."""
     targets = np.zeros(num_frames + 2, np.float32)
     for event in events:
         frame = round((event.time - first) * fps) + 1
@@ -89,6 +100,25 @@ def envelope_bands(action: NDArray[np.int16], num_frames: int, num_bands: int) -
     return ((0.5 * np.log(bands + 1e-8) + 5.0) / 2.5).astype(np.float32)
 
 
+def contact_targets(
+    events: Sequence[SoundEvent], first: float, num_frames: int, fps: float, num_cells: int
+) -> NDArray[np.float32]:
+    """Return heat maps (T, C, C): 1 where and when an impact is seen, falling to either side in space and time."""
+    heat = np.zeros((num_frames, num_cells, num_cells), np.float32)
+    cells = np.arange(num_cells) + 0.5
+    for event in events:
+        frame = round((event.time - first) * fps)
+        if event.point is None or event.kind != "impact" or not -1 <= frame <= num_frames:
+            continue
+        right, down = (min(max(part, 0.0), 1.0 - 1e-6) * num_cells for part in event.point)
+        bump = np.exp(-0.5 * ((cells - down)[:, None] ** 2 + (cells - right) ** 2) / 0.7**2)
+        bump[int(down), int(right)] = 1.0
+        for near, share in ((frame - 1, 0.6), (frame, 1.0), (frame + 1, 0.6)):
+            if 0 <= near < num_frames:
+                heat[near] = np.maximum(heat[near], share * bump)
+    return heat
+
+
 @dataclass(frozen=True, kw_only=True)
 class VideoBatches:
     """Clips of frames with what the world knows of them, under flips, crops and colour changes."""
@@ -106,7 +136,7 @@ class VideoBatches:
     def __call__(self, step: int) -> VideoBatch:
         rng = step_rng(self.seed, step)
         clips = [self._clip(rng) for _ in range(self.batch_size)]
-        frames, onset, material, action, envelope = (
+        frames, contact, surface, onset, material, action, envelope = (
             torch.from_numpy(np.stack(part)).to(self.device) for part in zip(*clips, strict=True)
         )
         # Channels stay last in memory: convolutions want them there, and the copy would cost as much as a layer.
@@ -114,7 +144,13 @@ class VideoBatches:
         if self.augment:
             self._recolour_(pixels, rng)
         return VideoBatch(
-            frames=pixels.permute(0, 1, 4, 2, 3), onset=onset, material=material, action=action, envelope=envelope
+            frames=pixels.permute(0, 1, 4, 2, 3),
+            onset=onset,
+            material=material,
+            action=action,
+            envelope=envelope,
+            contact=contact,
+            surface=surface,
         )
 
     def _clip(self, rng: np.random.Generator) -> tuple[NDArray[np.generic], ...]:
@@ -122,18 +158,32 @@ class VideoBatches:
         fps = self.config.video_fps
         hop = self.config.hop_length
         start = self._start(video, rng)
+        stride = self.config.video.slow_stride
         frames = np.asarray(video.frames[start : start + self.num_frames])
-        if self.augment and rng.random() < 0.5:
-            frames = frames[:, :, ::-1]
+        surface = video.surface_maps[start // stride :][: self.num_frames // stride].astype(np.int64)
         sound = video.action[start * hop : (start + self.num_frames) * hop]
         first = start / fps
         material, action = class_targets(video.events, first, self.num_frames, fps)
-        onset = onset_targets(video.events, first, self.num_frames, fps)
+        heard = [
+            event
+            for event in video.events
+            if first - 0.1 <= event.time <= first + 0.1 + self.num_frames / fps
+            and is_audible(event, video.action, video.sample_rate)
+        ]
+        onset = onset_targets(heard, first, self.num_frames, fps)
         envelope = envelope_bands(sound, self.num_frames, self.config.video.num_bands)
-        return np.ascontiguousarray(frames), onset, material, action, envelope
+        contact = contact_targets(video.events, first, self.num_frames, fps, self.config.video.num_cells)
+        if self.augment and rng.random() < 0.5:
+            frames, contact, surface = frames[:, :, ::-1], contact[:, :, ::-1], surface[:, :, ::-1]
+        flipped = (np.ascontiguousarray(part) for part in (frames, contact, surface))
+        return *flipped, onset, material, action, envelope
 
     def _start(self, video: CachedVideo, rng: np.random.Generator) -> int:
-        """Draw the first frame of a clip; most clips hold an event, which a tenth of a long video does not."""
+        """Draw the first frame of a clip, one with a surface map; most clips hold an event, which few moments do."""
+        stride = self.config.video.slow_stride
+        return self._any_start(video, rng) // stride * stride
+
+    def _any_start(self, video: CachedVideo, rng: np.random.Generator) -> int:
         last = len(video.frames) - self.num_frames
         seen = [event.time for event in video.events if event.on_screen]
         if not seen or rng.random() >= self.event_share:
@@ -168,6 +218,8 @@ class GeneratorBatches:
     batch_size: int
     device: str
     seed: int = 0
+    quiet_share: float = 0.4
+    """Share of clips with the quiet ambience, in which the action is heard alone."""
 
     def __call__(self, step: int) -> GeneratorBatch:
         rng = step_rng(self.seed, step)
@@ -179,7 +231,7 @@ class GeneratorBatches:
 
     def _clip(self, rng: np.random.Generator) -> tuple[NDArray[np.float16], ...]:
         video = self.videos[int(rng.integers(len(self.videos)))]
-        variant = rng.integers(video.latents.shape[0])
+        variant = 1 if rng.random() < self.quiet_share else int(rng.integers(video.latents.shape[0]))
         window, length = self.window_frames, video.latents.shape[2]
         start = int(rng.integers(length - window + 1))
         neighbour = draw_neighbour(rng, start, window, length)

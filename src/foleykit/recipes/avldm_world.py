@@ -29,8 +29,10 @@ from foleykit.models.avldm.objective import (
     CodecObjective,
     GeneratorObjective,
     SimilarityObjective,
+    SupervisedEncoder,
     VideoObjective,
     VocoderObjective,
+    surface_error,
 )
 from foleykit.models.avldm.presets import debug, tiny_avldm
 from foleykit.recipes.avldm_batches import (
@@ -42,6 +44,7 @@ from foleykit.recipes.avldm_batches import (
 )
 from foleykit.recipes.world_data import WorldDataArgs, encoded_videos, open_world
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
+from foleykit.training.processes import join_processes
 
 Stage = Literal["codec", "video", "vocoder", "generator", "similarity"]
 STAGES: tuple[Stage, ...] = ("codec", "video", "vocoder", "generator", "similarity")
@@ -57,10 +60,10 @@ class StageDefaults:
 
 
 DEFAULTS: Mapping[Stage, StageDefaults] = {
-    "codec": StageDefaults(num_steps=2200, batch_size=24, learning_rate=1.5e-3),
-    "video": StageDefaults(num_steps=2000, batch_size=16, learning_rate=2e-3),
+    "codec": StageDefaults(num_steps=2200, batch_size=24, learning_rate=1e-3),
+    "video": StageDefaults(num_steps=3600, batch_size=16, learning_rate=2e-3),
     "vocoder": StageDefaults(num_steps=2000, batch_size=16, learning_rate=1e-3),
-    "generator": StageDefaults(num_steps=1800, batch_size=32, learning_rate=1.2e-3),
+    "generator": StageDefaults(num_steps=4500, batch_size=32, learning_rate=1.2e-3),
     "similarity": StageDefaults(num_steps=600, batch_size=128, learning_rate=2e-3),
 }
 
@@ -166,7 +169,7 @@ def held_out_sound(args: TrainArgs, batches: AudioBatches) -> list[AudioBatch]:
 
 
 def train_codec(args: TrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
-    """Train the mel autoencoder, then measure the mean and deviation that make its latents of unit variance."""
+    """Train the mel autoencoder, then measure the means and the common deviation that centre and scale its latents."""
     config = config_of(args)
     codec = MelVae(config.codec).to(args.device)
     crop = 40 * config.hop_length
@@ -178,6 +181,8 @@ def train_codec(args: TrainArgs, on_step: Callable[[int, float], None] | None) -
         seed=args.seed,
     )
     fixed = held_out_sound(args, batches)
+    unseen = replace(batches, seed=args.seed + 1)
+    codec.fit_linear(torch.cat([codec.log_mel(unseen(step).waveform) for step in range(32)]))
 
     @torch.no_grad()
     def validate(model: nn.Module) -> dict[str, float]:
@@ -193,11 +198,12 @@ def train_codec(args: TrainArgs, on_step: Callable[[int, float], None] | None) -
 
     averaged = run_stage(args, CodecObjective(codec), batches, on_step, validate)
     assert isinstance(averaged, MelVae)
+    if not join_processes(args.device).is_main:
+        return stage_folder(args)
     with torch.no_grad():
-        unseen = replace(batches, seed=args.seed + 1)
         means = torch.cat([averaged.posterior(averaged.log_mel(unseen(step).waveform))[0] for step in range(8)])
     averaged.latent_mean.copy_(means.mean(dim=(0, 2))[:, None])
-    averaged.latent_deviation.copy_(means.std(dim=(0, 2))[:, None].clamp(min=1e-3))
+    averaged.latent_deviation.fill_((means - averaged.latent_mean).square().mean().sqrt())
     save_weights(averaged, stage_folder(args) / "model.safetensors")
     return stage_folder(args)
 
@@ -244,8 +250,8 @@ def train_video(args: TrainArgs, on_step: Callable[[int, float], None] | None) -
 
     @torch.no_grad()
     def validate(model: nn.Module) -> dict[str, float]:
-        assert isinstance(model, nn.ModuleDict)
-        predictions = [model["heads"](model["encoder"](batch.frames)) for batch in fixed]
+        assert isinstance(model, SupervisedEncoder)
+        predictions = [model(batch.frames) for batch in fixed]
         onset = torch.cat([prediction.onset for prediction in predictions])
         truth = torch.cat([batch.onset for batch in fixed])
         scores = {"onset_f1": best_onset_f1(onset, truth)}
@@ -258,7 +264,14 @@ def train_video(args: TrainArgs, on_step: Callable[[int, float], None] | None) -
             (prediction.envelope - batch.envelope).abs().mean()
             for prediction, batch in zip(predictions, fixed, strict=True)
         ]
-        return scores | {"envelope": torch.stack(envelopes).mean().item()}
+        surfaces = [
+            surface_error(prediction.surface, batch.surface)
+            for prediction, batch in zip(predictions, fixed, strict=True)
+        ]
+        return scores | {
+            "envelope": torch.stack(envelopes).mean().item(),
+            "surface": torch.stack(surfaces).mean().item(),
+        }
 
     run_stage(args, objective, batches, on_step, validate)
     return stage_folder(args)

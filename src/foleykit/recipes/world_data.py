@@ -15,6 +15,7 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.progress import Report, no_report
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo
+from foleykit.training.processes import join_processes
 from foleykit.world.cache import CachedVideo, build_cache, open_cache
 from foleykit.world.config import WorldConfig
 from foleykit.world.types import Split
@@ -58,17 +59,24 @@ def open_world(args: WorldDataArgs, split: Split, report: Report = no_report) ->
 def encoded_videos(
     args: WorldDataArgs, split: Split, codec: MelVae, encoder: TwoRateEncoder, folder: Path, device: str
 ) -> Sequence[EncodedVideo]:
-    """Return features and latents of every long video, computed once per pair of codec and encoder weights."""
-    digest = weights_digest(codec, encoder)
-    encoded = []
-    for index, video in enumerate(open_world(args, split)):
-        path = folder / f"{split}-{digest}" / f"{index:06d}.npz"
+    """Return features and latents of every long video, computed once per pair of codec and encoder weights.
+
+    Processes that train together share the work.
+    """
+    processes = join_processes(device)
+    videos = open_world(args, split)
+    home = folder / f"{split}-{weights_digest(codec, encoder)}"
+    home.mkdir(parents=True, exist_ok=True)
+    paths = [home / f"{index:06d}.npz" for index in range(len(videos))]
+    for path, video in list(zip(paths, videos, strict=True))[processes.rank :: processes.count]:
         if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
             fresh = encode_video(video, codec, encoder, device)
             temporary = path.with_suffix(".tmp.npz")
             np.savez(temporary, features=fresh.features, latents=fresh.latents)
             temporary.replace(path)
+    processes.wait()
+    encoded = []
+    for path in paths:
         with np.load(path) as stored:
             encoded.append(EncodedVideo(features=stored["features"], latents=stored["latents"]))
     return encoded

@@ -1,15 +1,16 @@
-"""One training loop for every objective: warm-up, decay, EMA, checkpoints, resume, fixed validation."""
+"""One training loop for every objective: warm-up, decay, EMA, checkpoints, resume, fixed validation.
+
+Under torchrun every process takes its own batch of each step and gradients are averaged; the first one logs and saves.
+"""
 
 from __future__ import annotations
 
 import copy
-import json
 import math
-import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -17,17 +18,12 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from foleykit.core.checkpoint import (
-    flat_optimizer_state,
-    load_tensors,
-    load_weights,
-    restore_optimizer_state,
-    save_tensors,
-    save_weights,
-)
+from foleykit.core.checkpoint import save_weights, with_weights
 from foleykit.core.errors import ConfigError
 from foleykit.core.types import BatchSource, Objective
+from foleykit.training.checkpoints import average_, restore_checkpoint, save_checkpoint
 from foleykit.training.logging import RunLog
+from foleykit.training.processes import join_processes
 
 Batch = TypeVar("Batch")
 
@@ -90,32 +86,48 @@ class Run(Generic[Batch]):
 
 
 def fit(run: Run[Batch], *, resume: bool = True) -> nn.Module:
-    """Train to `config.num_steps`, continuing from the last checkpoint, and return the model with averaged weights."""
+    """Train to `config.num_steps`, continuing from the last checkpoint, and return the model with averaged weights.
+
+    Raises ConfigError when several processes were asked for and did not come together.
+    """
     model, config = run.objective.model, run.config
+    processes = join_processes(run.device)
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
         parameters, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
     )
     checkpoint = run.output / "checkpoint"
-    first = _restore(checkpoint, model, averaged, optimizer) if resume else 0
-    smoothed = math.nan
+    modules, optimizers = {"model": model, "averaged": averaged}, {"optimizer": optimizer}
+    first = restore_checkpoint(checkpoint, modules, optimizers) if resume else 0
+    processes.wait()
+    objective = processes.share(run.objective) if isinstance(run.objective, nn.Module) else run.objective
+
+    def draw(step: int) -> int:
+        """Return the number of this process's batch and noise in `step`."""
+        return step * processes.count + processes.rank
+
     started = time.monotonic()
-    with RunLog(run.output, first_step=first) as log, ThreadPoolExecutor(1) as ahead:
-        pending = ahead.submit(run.batches, first)
+    with ExitStack() as stack:
+        ahead = stack.enter_context(ThreadPoolExecutor(1))
+        log = stack.enter_context(RunLog(run.output, first_step=first)) if processes.is_main else None
+        smoothed = math.nan
+        pending = ahead.submit(run.batches, draw(first))
         for step in range(first, config.num_steps):
             batch = pending.result()
             if step + 1 < config.num_steps:
-                pending = ahead.submit(run.batches, step + 1)
+                pending = ahead.submit(run.batches, draw(step + 1))
             rate = config.learning_rate_at(step)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            losses = run.objective(batch, step_generator(config.seed, step))
+            losses = objective(batch, step_generator(config.seed, draw(step)))
             optimizer.zero_grad(set_to_none=True)
             losses.total.backward()
             norm = nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)
             optimizer.step()
-            _average(averaged, model, min(config.ema_decay, (step + 1) / (step + 10)))
+            if log is None:
+                continue
+            average_(averaged, model, min(config.ema_decay, (step + 1) / (step + 10)))
             loss = losses.total.item()
             smoothed = loss if math.isnan(smoothed) else 0.98 * smoothed + 0.02 * loss
             done = step + 1
@@ -127,45 +139,11 @@ def fit(run: Run[Batch], *, resume: bool = True) -> nn.Module:
             if run.validate is not None and (done % config.validate_every == 0 or done == config.num_steps):
                 log.scalars(done, {f"valid/{key}": value for key, value in run.validate(averaged).items()})
             if done % config.checkpoint_every == 0 or done == config.num_steps:
-                _save(checkpoint, done, model, averaged, optimizer)
+                save_checkpoint(checkpoint, done, modules, optimizers)
             if run.on_step is not None:
                 run.on_step(done, smoothed)
-        log.event("finished", {"seconds": time.monotonic() - started, "first_step": first})
-    save_weights(averaged, run.output / "model.safetensors")
-    return averaged
-
-
-@torch.no_grad()
-def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
-    for kept, fresh in zip(averaged.parameters(), model.parameters(), strict=True):
-        kept.lerp_(fresh, 1 - decay)
-    for held, current in zip(averaged.buffers(), model.buffers(), strict=True):
-        held.copy_(current)
-
-
-def _save(folder: Path, step: int, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Replace the checkpoint as a whole: the new one is complete under another name before the old one goes."""
-    fresh = folder.with_name(f".checkpoint.{os.getpid()}")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    save_weights(model, fresh / "model.safetensors")
-    save_weights(averaged, fresh / "averaged.safetensors")
-    save_tensors(flat_optimizer_state(optimizer), fresh / "optimizer.safetensors")
-    (fresh / "state.json").write_text(json.dumps({"step": step}))
-    retired = folder.with_name("checkpoint.previous")
-    shutil.rmtree(retired, ignore_errors=True)
-    if folder.exists():
-        folder.rename(retired)
-    fresh.rename(folder)
-
-
-def _restore(folder: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Load the newest whole checkpoint and return its step, 0 when there is none."""
-    previous = folder.with_name("checkpoint.previous")
-    found = next((place for place in (folder, previous) if (place / "state.json").is_file()), None)
-    if found is None:
-        return 0
-    load_weights(model, found / "model.safetensors")
-    load_weights(averaged, found / "averaged.safetensors")
-    restore_optimizer_state(optimizer, load_tensors(found / "optimizer.safetensors"))
-    return int(json.loads((found / "state.json").read_text())["step"])
+        if log is not None:
+            log.event("finished", {"seconds": time.monotonic() - started, "first_step": first})
+            save_weights(averaged, run.output / "model.safetensors")
+    processes.wait()
+    return with_weights(averaged, run.output / "model.safetensors")

@@ -2,6 +2,7 @@
 
     root/config.json
     root/{split}/{index:06d}/frames.npy    uint8 (T, H, W, 3)
+    root/{split}/{index:06d}/surfaces.npy  uint8 (M, C, C)
     root/{split}/{index:06d}/audio.npy     int16 (2 + A, S): action, off-screen, and A backgrounds, full scale 32768
     root/{split}/{index:06d}/events.json   events without profiles, the place, narrations, gestures, credits
 
@@ -35,7 +36,7 @@ from foleykit.world.stream import make_take, voice_seed
 from foleykit.world.types import LongVideo, Place, SoundEvent, Split, Stems, Take
 from foleykit.world.voice import ambient_variants, variant_places, voice_events
 
-FORMAT = 1
+FORMAT = 2
 PCM_SCALE = 32768.0
 
 
@@ -75,6 +76,8 @@ class CachedVideo:
     """(T, H, W, 3)"""
     frame_times: NDArray[np.float64]
     """(T,) seconds"""
+    surface_maps: NDArray[np.uint8]
+    """(M, C, C) index into SURFACES"""
     action: NDArray[np.int16]
     """(S,)"""
     off_screen: NDArray[np.int16]
@@ -101,6 +104,7 @@ class CachedVideo:
             seconds=self.seconds,
             frames=self.frames,
             frame_times=self.frame_times,
+            surface_maps=self.surface_maps,
             events=self.events,
             gestures=self.gestures,
             narrations=self.narrations,
@@ -176,6 +180,7 @@ def load_cached(folder: Path) -> CachedVideo:
     try:
         described = json.loads((folder / "events.json").read_text(encoding="utf-8"))
         frames = np.load(folder / "frames.npy", mmap_mode="r")
+        surface_maps = np.load(folder / "surfaces.npy")
         audio = np.load(folder / "audio.npy", mmap_mode="r")
     except (OSError, ValueError) as error:
         raise MediaError(f"{folder}: not a cached long video ({error})") from error
@@ -186,10 +191,11 @@ def load_cached(folder: Path) -> CachedVideo:
         seconds=described["seconds"],
         frames=frames,
         frame_times=np.asarray(described["frame_times"]),
+        surface_maps=surface_maps,
         action=audio[0],
         off_screen=audio[1],
         ambient=audio[2:],
-        events=tuple(SoundEvent(**event) for event in described["events"]),
+        events=tuple(_event(values) for values in described["events"]),
         places=tuple(from_dict(Place, place, where="place") for place in described["places"]),
         gestures=tuple((start, end) for start, end in described["gestures"]),
         narrations=tuple((time, text) for time, text in described["narrations"]),
@@ -292,6 +298,7 @@ def _render(root: Path, config: CacheConfig, split: Split, index: int) -> None:
             recordings.used.clear()
         audio = _voiced(take, config, sound_seed, recordings)
         np.save(temporary / "frames.npy", take.frames)
+        np.save(temporary / "surfaces.npy", take.surface_maps)
         np.save(temporary / "audio.npy", audio)
         described: dict[str, Any] = {
             "index": index,
@@ -336,6 +343,11 @@ def _voiced(take: Take, config: CacheConfig, seed: int, recordings: Recordings |
     )
     stems = np.concatenate([np.stack(events), backgrounds])
     return np.clip(np.rint(stems * PCM_SCALE), -32768, 32767).astype(np.int16)
+
+
+def _event(values: dict[str, Any]) -> SoundEvent:
+    point = values.pop("point")
+    return SoundEvent(**values, point=None if point is None else (point[0], point[1]))
 
 
 def _event_dict(event: SoundEvent) -> dict[str, Any]:

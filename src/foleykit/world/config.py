@@ -17,6 +17,10 @@ class WorldConfig:
     """Frames per second delivered; the camera's own rate is drawn per video and resampled to the nearest frame."""
     frame_size: tuple[int, int] = (96, 96)
     """(height, width) of the pictures."""
+    map_stride: int = 5
+    """Pictures per surface map; map k belongs to picture k map_stride + map_stride // 2."""
+    map_size: int = 24
+    """Cells of a surface map in each direction."""
     physics_step: float = 0.002
     """Seconds per physics step."""
     shadows: bool = False
@@ -33,6 +37,10 @@ class WorldConfig:
             raise ConfigError(f"frame_size must be 16 to 4096 pixels each way, got {self.frame_size}")
         if not 0.0005 <= self.physics_step <= 0.004:
             raise ConfigError(f"physics_step must be 0.0005 to 0.004 seconds, got {self.physics_step:g}")
+        if self.map_stride < 1 or not 1 <= self.map_size <= 1024:
+            raise ConfigError(
+                f"map_stride must be at least 1 and map_size 1 to 1024, got {self.map_stride} and {self.map_size}"
+            )
         if self.multisampling not in (0, 2, 4, 8, 16):
             raise ConfigError(f"multisampling must be 0, 2, 4, 8 or 16, got {self.multisampling}")
 

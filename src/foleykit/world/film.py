@@ -11,9 +11,10 @@ from foleykit.world.choreography import Deed
 from foleykit.world.parts import NUM_DROPS, PARKING_HEIGHT, STREAM_LENGTH
 from foleykit.world.render import Renderer
 from foleykit.world.stage import Stage
+from foleykit.world.types import SURFACES
 
 ACTOR_GROUP, HIDDEN_GROUP = 1, 3
-"""MuJoCo geom groups: the actor's (drawn, but hides no contact) and what is never drawn."""
+"""MuJoCo geom groups: the actor's and what is never drawn."""
 _ELBOW = np.array([-0.55, -0.42, 0.16])
 """Metres; where the forearm of a right-handed actor points back to."""
 
@@ -89,7 +90,9 @@ class Film:
         self._tool_state = [int(model.jnt_qposadr[model.body_jntadr[stage.body[t.name]]]) for t in stage.scene.tools]
         self._tool_geoms = [np.flatnonzero(model.geom_bodyid == stage.body[t.name]) for t in stage.scene.tools]
         self._shown: int | None = None
-        self._visible = np.array([1, 0, 1, 0, 0, 0], np.uint8)
+        self._tools = {stage.body[tool.name] for tool in stage.scene.tools}
+        self._hiding = np.array([1, 1, 1, 0, 0, 0], np.uint8)
+        self._hiding_blows = np.array([1, 0, 1, 0, 0, 0], np.uint8)
         self._elbow = _ELBOW * (1, -1 if stage.scene.camera.left_handed else 1, 1)
 
     def show(self, time: float, camera: tuple[NDArray[np.float64], NDArray[np.float64]]) -> None:
@@ -150,8 +153,12 @@ class Film:
         cy, sy, cp, sp = math.cos(yaw / 2), math.sin(yaw / 2), math.cos(pitch / 2), math.sin(pitch / 2)
         data.mocap_quat[self._forearm_slot] = (cy * cp, -sy * sp, cy * sp, sy * cp)
 
-    def sees(self, point: NDArray[np.float32], time: float, bodies: tuple[int, int]) -> bool:
-        """Return whether a contact point is inside the picture and not hidden by anything but the actor's hand."""
+    def locate(self, point: NDArray[np.float32], time: float, bodies: tuple[int, int]) -> tuple[float, float] | None:
+        """Return where in the picture (right, down; 0 to 1) a contact point is seen.
+
+        None when it is outside, or hidden. The actor's own arm hides no blow of its tool: where that stops is plain to
+        see. It hides what other bodies do behind it.
+        """
         positions, rotations = self._path.at(np.array([time]))
         position, rotation = positions[0], rotations[0]
         self.show(time, (position, rotation))
@@ -160,15 +167,29 @@ class Film:
         height, width = self._stage.config.frame_size
         reach = math.tan(math.radians(self._stage.scene.camera.field_of_view / 2)) * 0.98
         if back >= 0 or abs(up) > -back * reach or abs(right) > -back * reach * width / height:
-            return False
+            return None
         distance = float(np.linalg.norm(offset))
         geom = np.zeros(1, np.int32)
         stage = self._stage
-        hit = self._mujoco.mj_ray(stage.model, stage.data, position, offset / distance, self._visible, 1, -1, geom)
-        return bool(geom[0] < 0 or hit > distance - 0.03 or stage.model.geom_bodyid[geom[0]] in bodies)
+        hiding = self._hiding_blows if self._tools & set(bodies) else self._hiding
+        hit = self._mujoco.mj_ray(stage.model, stage.data, position, offset / distance, hiding, 1, -1, geom)
+        if geom[0] >= 0 and hit <= distance - 0.03 and stage.model.geom_bodyid[geom[0]] not in bodies:
+            return None
+        edge = -back * math.tan(math.radians(stage.scene.camera.field_of_view / 2))
+        return float(0.5 + 0.5 * right / (edge * width / height)), float(0.5 - 0.5 * up / edge)
 
-    def frames(self) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """Return the pictures (T, H, W, 3) and their times (T,) in seconds."""
+    def _surface_of_geom(self) -> NDArray[np.uint8]:
+        """Return (G + 1,) the index into SURFACES of every geom; the last is for cells that show none."""
+        stage, model = self._stage, self._stage.model
+        surfaces = np.full(model.ngeom + 1, SURFACES.index("background"), np.uint8)
+        actor = [stage.body[tool.name] for tool in stage.scene.tools] + [stage.body["forearm"]]
+        surfaces[:-1][np.isin(model.geom_bodyid, actor)] = SURFACES.index("actor")
+        for thing in (stage.scene.surface, *stage.scene.objects):
+            surfaces[:-1][model.geom_bodyid == stage.body[thing.name]] = SURFACES.index(thing.material)
+        return surfaces
+
+    def frames(self) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.uint8]]:
+        """Return the pictures (T, H, W, 3), their times (T,) in seconds and the surface maps (M, C, C)."""
         stage, config, style = self._stage, self._stage.config, self._stage.scene.camera
         times = np.arange(config.num_video_frames) / config.video_fps
         native = np.round(times * style.native_fps) / style.native_fps
@@ -176,14 +197,22 @@ class Film:
         earlier = np.maximum(native - style.blur_shutter / style.native_fps, 0)
         earlier_cameras = list(zip(*self._path.at(earlier), strict=True))
         frames = np.empty((len(times), *config.frame_size, 3), np.uint8)
+        maps: list[NDArray[np.uint8]] = []
+        surface_of_geom = self._surface_of_geom()
         with Renderer(stage.model, config) as renderer:
             for index, time in enumerate(native):
-                if index and time == native[index - 1]:
+                has_map = index % config.map_stride == config.map_stride // 2
+                is_repeated = bool(index) and time == native[index - 1]
+                if is_repeated:
                     frames[index] = frames[index - 1]
+                if has_map or not is_repeated:
+                    self.show(time, cameras[index])
+                if has_map:
+                    maps.append(renderer.surfaces(stage.data, surface_of_geom, config.map_size))
+                if is_repeated:
                     continue
-                self.show(time, cameras[index])
                 frames[index] = renderer.draw(stage.data)
                 if style.blur_shutter:
                     self.show(earlier[index], earlier_cameras[index])
                     frames[index] = (frames[index].astype(np.uint16) + renderer.draw(stage.data)) >> 1
-        return frames, times
+        return frames, times, np.array(maps, np.uint8).reshape(-1, config.map_size, config.map_size)

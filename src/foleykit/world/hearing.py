@@ -115,11 +115,11 @@ class Listener:
         )
         address = self._stage.state_of(vessel)
         point = self._stage.positions[middle, address : address + 3] + np.array([0, 0, vessel.half[2]], np.float32)
+        seen = self._film.locate(point, deed.start + duration / 2, (self._stage.body[vessel.name],) * 2)
         return SoundEvent(
             time=deed.start, duration=duration, kind="pour", action="pour", material=vessel.material,
             striker=deed.tool.material, shape=vessel.shape, size=vessel.size, strength=float(rng.uniform(0.2, 1.0)),
-            body_seed=vessel.seed, profile=_flow(duration, rng),
-            on_screen=self._film.sees(point, deed.start + duration / 2, (self._stage.body[vessel.name],) * 2),
+            body_seed=vessel.seed, profile=_flow(duration, rng), on_screen=seen is not None, point=seen,
         )  # fmt: skip
 
     def impacts(self, impacts: list[Impact]) -> list[SoundEvent]:
@@ -131,11 +131,12 @@ class Listener:
             thing, striker = self._roles(impact.bodies, deed)
             by_tool = any(body in self._tools for body in impact.bodies)
             action = _action_of(deed, by_tool=by_tool, walking=self._stage.scene.walking)
+            seen = self._film.locate(impact.point, time, impact.bodies)
             events.append(
                 SoundEvent(
                     time=time, duration=0.0, kind="impact", action=action, material=thing.material, striker=striker,
                     shape=thing.shape, size=thing.size, strength=impact.impulse, body_seed=thing.seed,
-                    on_screen=self._film.sees(impact.point, time, impact.bodies),
+                    on_screen=seen is not None, point=seen,
                 )
             )  # fmt: skip
         return events
@@ -224,13 +225,14 @@ def _sustained(
         middle = stage.positions[(start + end) // 2, address : address + 3].astype(np.float32)
         if by_tool:
             middle[2] = 0.0
+        seen = film.locate(middle, (start + end) / 2 * step, bodies)
         mean_force = float(np.clip(force[start:end], 0, 50).mean())
         events.append(
             SoundEvent(
                 time=start * step, duration=(end - start) * step, kind=kind, action=kind, material=ringing.material,
                 striker=striker, shape=ringing.shape, size=ringing.size,
                 strength=mean_force * float(intensity[start:end].mean()), body_seed=ringing.seed,
-                on_screen=film.sees(middle, (start + end) / 2 * step, bodies),
+                on_screen=seen is not None, point=seen,
                 profile=profile_of(intensity[start:end], step),
             )
         )  # fmt: skip

@@ -83,6 +83,27 @@ class Renderer:
         mujoco.mjr_readPixels(picture, None, self._viewport, self._context)
         return picture[::-1]
 
+    def surfaces(self, data: Any, of_geom: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+        """Return (size, size): the entry of `of_geom` (G,) for the geom that each cell's middle shows.
+
+        The last entry of `of_geom` stands for cells that show no geom.
+        """
+        mujoco = self._mujoco
+        flags = self._scene.flags
+        flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = 1
+        picture = self.draw(data).astype(np.int32)
+        flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = 0
+        height, width, _ = self._shape
+        rows, columns = ((np.arange(size) + 0.5) * (length / size) for length in (height, width))
+        cells = picture[rows.astype(int)[:, None], columns.astype(int)]
+        shown = cells @ np.array([1, 256, 65536]) - 1  # index into the drawn scene, -1 for none
+        geoms = self._scene.geoms[: self._scene.ngeom]
+        lookup = np.full(len(geoms) + 1, len(of_geom) - 1)
+        for index, geom in enumerate(geoms):
+            if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM:
+                lookup[index] = geom.objid
+        return of_geom[lookup[shown]]
+
 
 def imitate_camera(frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return frames (T, H, W, 3) with one video's exposure, white balance, vignette, softness and sensor noise."""

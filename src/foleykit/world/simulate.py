@@ -34,13 +34,14 @@ def simulate(config: WorldConfig, *, seed: int, index: int, split: Split) -> Tak
     deeds = director.log.deeds
     film = Film(stage, CameraPath(stage, rng), [deed for deed in deeds if deed.action == "pour"])
     events = hear(stage, film, deeds) + _off_screen(config.seconds, rng)
-    frames, times = film.frames()
+    frames, times, surface_maps = film.frames()
     frames = imitate_camera(frames, rng)
     return Take(
         place=place,
         seconds=config.seconds,
         frames=frames,
         frame_times=times,
+        surface_maps=surface_maps,
         events=tuple(sorted(events, key=lambda e: e.time)),
         gestures=tuple((d.start, min(d.end, config.seconds)) for d in deeds if d.action == "gesture"),
         narrations=_narrations(scene, deeds, config.seconds, rng),

@@ -96,7 +96,7 @@ def draw_camera(rng: np.random.Generator) -> CameraStyle:
     focus = rng.uniform([-0.06, -0.05, 0.0], [0.05, 0.05, 0.06])
     view = rng.uniform(42, 72)
     # The nearer the wider: the work area fills about the same part of the picture.
-    distance = rng.uniform(0.22, 0.34) / math.tan(math.radians(view / 2)) + 0.12
+    distance = rng.uniform(0.19, 0.29) / math.tan(math.radians(view / 2)) + 0.12
     if head_mounted:
         azimuth, elevation = math.pi + rng.uniform(-0.35, 0.35), rng.uniform(0.55, 1.1)
     else:

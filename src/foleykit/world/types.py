@@ -12,6 +12,10 @@ Material = Literal["wood", "metal", "glass", "ceramic", "plastic", "stone", "clo
 MATERIALS: tuple[Material, ...] = get_args(Material)
 
 Action = Literal["hit", "hammer", "chop", "tap", "drop", "roll", "scrape", "pour", "place", "step", "gesture"]
+Surface = Literal[Material, "actor", "background"]
+SURFACES: tuple[Surface, ...] = (*MATERIALS, "actor", "background")
+"""What a cell of a surface map shows: the material of what can ring, the actor with what it holds, or neither."""
+
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 EventKind = Literal["impact", "scrape", "roll", "pour"]
@@ -52,6 +56,8 @@ class SoundEvent:
     """Equal for every event of the same body, so that it always rings with the same modes."""
     on_screen: bool
     """True when the contact point was inside the picture and not hidden at `time`."""
+    point: tuple[float, float] | None = None
+    """Where in the picture the contact is seen at `time`: right and down from the top left corner, each 0 to 1."""
     profile: NDArray[np.float32] | None = None
     """(P,) intensity in [0, 1] at 100 Hz over `duration`, for sustained kinds (sliding or flow speed)."""
 
@@ -81,6 +87,8 @@ class Take:
     """(T, H, W, 3)"""
     frame_times: NDArray[np.float64]
     """(T,) seconds"""
+    surface_maps: NDArray[np.uint8]
+    """(M, C, C) index into SURFACES of what each cell of a picture shows, every `WorldConfig.map_stride` pictures."""
     events: tuple[SoundEvent, ...]
     """Sorted by time, on-screen and off-screen."""
     gestures: tuple[tuple[float, float], ...]

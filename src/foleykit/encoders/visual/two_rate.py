@@ -32,6 +32,8 @@ class TwoRateConfig:
     """Residual temporal convolutions after the paths meet."""
     num_materials: int = 7
     num_actions: int = 11
+    num_surfaces: int = 9
+    """Kinds of surface that a cell may show: materials, the actor, the background."""
     num_bands: int = 16
     """Bands of the predicted action-sound envelope."""
     embedding_width: int = 64
@@ -42,9 +44,14 @@ class TwoRateConfig:
             raise ConfigError(f"size {self.size} must be a multiple of 16")
 
     @property
+    def num_cells(self) -> int:
+        """Cells of a map in each direction."""
+        return self.size // 8
+
+    @property
     def context_frames(self) -> int:
-        """Frames on either side that can influence a feature: temporal convolutions plus one slow frame."""
-        return sum(2**block for block in range(self.num_temporal_blocks)) + self.slow_stride + 2
+        """Frames on either side that can influence a feature: temporal convolutions plus two slow frames."""
+        return sum(2**block for block in range(self.num_temporal_blocks)) + 2 * self.slow_stride + 2
 
 
 class TemporalBlock(nn.Module):
@@ -71,8 +78,24 @@ def strided(in_width: int, out_width: int, kernel_size: int = 3, stride: int = 2
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class VideoLooks:
+    """What the encoder sees: its features, and the maps that they were read from."""
+
+    features: Tensor
+    """(B, T, D)"""
+    contact: Tensor
+    """(B, T, C, C) logits that something is struck in this cell of this frame."""
+    appearance: Tensor
+    """(B, T', A, C, C) maps of every slow frame."""
+
+
 class TwoRateEncoder(nn.Module):
-    """Frames to features at the full frame rate."""
+    """Frames to features at the full frame rate.
+
+    Cells of 8 pixels keep what small objects look like and where they meet. A contact is looked for in every cell; the
+    features read the maps where it is likely.
+    """
 
     def __init__(self, config: TwoRateConfig) -> None:
         super().__init__()
@@ -86,29 +109,33 @@ class TwoRateEncoder(nn.Module):
         # Differences are small and their size is the message: batch norm scales them once and for all, where one over
         # the frame would make a still picture look as busy as a moving one.
         self.motion = nn.Sequential(
-            nn.BatchNorm2d(64),
             nn.Conv2d(64, 48, 1, bias=False),
             nn.BatchNorm2d(48),
-            nn.GELU(),
-            nn.Conv2d(48, 64, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(64),
-            nn.GELU(),
+            nn.ReLU(),
+            nn.Conv2d(48, 48, 3, padding=1, bias=False),
+            nn.BatchNorm2d(48),
+            nn.ReLU(),
         )
         self.appearance = nn.Sequential(
             strided(3, slow, kernel_size=4, stride=4),
             strided(slow, 2 * slow),
             strided(2 * slow, 2 * slow, stride=1),
-            strided(2 * slow, 4 * slow),
+            strided(2 * slow, 4 * slow, stride=1),
         )
-        cells = (config.size // 16) ** 2
-        fused = 96
-        self.fuse = nn.Conv2d(64 + 4 * slow, fused, 1)
-        self.spread = nn.Conv2d(65, 16, 1)
+        # A hand often hides what it strikes; the slow frames beside this one show it.
+        self.remember = nn.Conv3d(4 * slow, 4 * slow, (3, 1, 1), padding=(1, 0, 0), groups=4 * slow)
+        fused = 64
+        self.fuse_motion = nn.Conv2d(49, fused, 1)
+        self.fuse_appearance = nn.Conv2d(4 * slow, fused, 1)
         self.num_glances = 4
-        self.glance = nn.Conv2d(64 + 4 * slow, self.num_glances, 1)
+        # The first channel looks for contact, the others are free.
+        self.glance = nn.Conv2d(fused, 1 + self.num_glances, 1)
         # What is struck lies where something moves: each glance starts out following the motion, more or less closely.
         self.follow = nn.Parameter(torch.linspace(0.0, 3.0, self.num_glances))
-        self.project = nn.Linear(16 * cells + self.num_glances * fused + 4 * slow, config.width)
+        self.contact_bias = nn.Parameter(torch.tensor(-4.0))
+        self.spread = nn.Conv2d(50, 16, 1)
+        num_inputs = 16 * (config.num_cells // 2) ** 2 + (self.num_glances + 1) * fused + 4 * slow + 1
+        self.project = nn.Linear(num_inputs, config.width)
         self.scale = nn.BatchNorm1d(config.width)
         self.temporal = nn.ModuleList(
             TemporalBlock(config.width, 2**block) for block in range(config.num_temporal_blocks)
@@ -120,57 +147,72 @@ class TwoRateEncoder(nn.Module):
 
         Raises InputError when the frames are not `config.size` square.
         """
+        return self.look(frames).features
+
+    def look(self, frames: Tensor) -> VideoLooks:
+        """Return the features of `frames` (B, T, 3, H, W) with the maps behind them; raises as `forward` does."""
         config = self.config
         batch, num_frames, _, height, width = frames.shape
         if (height, width) != (config.size, config.size):
             raise InputError(f"this encoder takes {config.size} x {config.size} frames, not {height} x {width}")
-        motion, energy = (part.flatten(0, 1) for part in self._motion(frames))
-        appearance = self._appearance(frames).flatten(0, 1)
-        both = torch.cat((motion, appearance), dim=1)
-        fused = nn.functional.gelu(self.fuse(both)).flatten(2)  # (BT, 96, cells)
-        interest = self.glance(both) + self.follow[:, None, None] * energy
-        attention = interest.flatten(2).softmax(dim=-1)  # (BT, glances, cells)
-        glanced = torch.einsum("ngc,ndc->ngd", attention, fused).flatten(1)
-        spread = self.spread(torch.cat((motion, energy), dim=1)).flatten(1)
-        scene = appearance.mean(dim=(2, 3))
-        hidden = self.scale(self.project(torch.cat((spread, glanced, scene), dim=1)))
+        motion, energy = self._motion(frames)
+        appearance = self._appearance(frames)
+        remembered = appearance + self.remember(appearance.transpose(1, 2)).transpose(1, 2)
+        moving = torch.cat((motion, energy), dim=2).flatten(0, 1)  # (BT, 49, C, C)
+        look = self.fuse_appearance(remembered.flatten(0, 1)).unflatten(0, remembered.shape[:2])
+        fused = nn.functional.relu(self.fuse_motion(moving) + self._held(look, num_frames).flatten(0, 1))
+        contact, free = self.glance(fused).split((1, self.num_glances), dim=1)
+        contact = contact + self.contact_bias
+        interest = torch.cat((contact, free + self.follow[:, None, None] * moving[:, 48:]), dim=1)
+        attention = interest.flatten(2).softmax(dim=-1)  # (BT, 1 + glances, cells)
+        glanced = torch.einsum("ngc,ndc->ngd", attention, fused.flatten(2)).flatten(1)
+        spread = self.spread(nn.functional.avg_pool2d(torch.cat((moving, contact), dim=1), 2)).flatten(1)
+        scene = self._held(appearance.mean(dim=(3, 4)), num_frames).flatten(0, 1)
+        evidence = contact.flatten(1).logsumexp(dim=1, keepdim=True)
+        hidden = self.scale(self.project(torch.cat((spread, glanced, scene, evidence), dim=1)))
         hidden = hidden.view(batch, num_frames, -1).transpose(1, 2)
         for block in self.temporal:
             hidden = block(hidden)
-        return self.norm(hidden.transpose(1, 2))
+        return VideoLooks(
+            features=self.norm(hidden.transpose(1, 2)),
+            contact=contact.squeeze(1).unflatten(0, (batch, num_frames)),
+            appearance=appearance,
+        )
 
     def _motion(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return motion maps (B, T, 64, H / 16, W / 16) and how much each cell moves against the rest (B, T, 1, ...).
+        """Return motion maps (B, T, 48, C, C) and how much each cell moves against the rest (B, T, 1, C, C).
 
-        Both see the differences to the frame before and to the frame after. The second is a log energy relative to the
+        Both see the changes from the frame before and to the frame after. The second is a log energy relative to the
         frame's mean, so that a moving camera, which moves every cell, leaves little in it.
         """
         batch, num_frames = frames.shape[:2]
         pixels = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         stem = self.motion_stem(pixels).unflatten(0, (batch, num_frames))
-        before = torch.cat((stem[:, :1], stem[:, :-1]), dim=1)
-        after = torch.cat((stem[:, 1:], stem[:, -1:]), dim=1)
-        differences = torch.cat((stem - before, after - stem), dim=2).flatten(0, 1)
-        moved = nn.functional.avg_pool2d(differences.square().mean(dim=1, keepdim=True), 2)
+        still = torch.zeros_like(stem[:, :1])
+        changes = torch.cat((still, stem[:, 1:] - stem[:, :-1], still), dim=1)
+        differences = torch.cat((changes[:, :-1], changes[:, 1:]), dim=2).flatten(0, 1)
+        moved = differences.square().mean(dim=1, keepdim=True)
         energy = 0.5 * (moved + 1e-6).log()
         energy = energy - energy.mean(dim=(2, 3), keepdim=True)
         shape = (batch, num_frames)
         return self.motion(differences).unflatten(0, shape), energy.unflatten(0, shape)
 
     def _appearance(self, frames: Tensor) -> Tensor:
-        """Return (B, T, C, H / 16, W / 16): every slow frame's map, held until the next."""
-        batch, num_frames = frames.shape[:2]
-        stride = self.config.slow_stride
-        slow = frames[:, stride // 2 :: stride] if num_frames > stride // 2 else frames[:, :1]
+        """Return the maps (B, T', A, C, C) of every slow frame."""
+        offset = self.config.slow_stride // 2
+        slow = frames[:, offset :: self.config.slow_stride] if frames.shape[1] > offset else frames[:, :1]
         maps = self.appearance(slow.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        maps = maps.unflatten(0, (batch, slow.shape[1]))
-        index = (torch.arange(num_frames, device=frames.device) // stride).clamp(max=slow.shape[1] - 1)
-        return maps[:, index]
+        return maps.unflatten(0, slow.shape[:2])
+
+    def _held(self, slow: Tensor, num_frames: int) -> Tensor:
+        """Return (B, T, ...): each slow entry of (B, T', ...) held until the next."""
+        index = torch.arange(num_frames, device=slow.device) // self.config.slow_stride
+        return slow[:, index.clamp(max=slow.shape[1] - 1)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoPredictions:
-    """What the training heads read from features; used to train and to inspect, not to generate."""
+    """What the training heads read from an encoder's looks; used to train and to inspect, not to generate."""
 
     onset: Tensor
     """(B, T) logits of an on-screen onset in this frame."""
@@ -180,10 +222,14 @@ class VideoPredictions:
     """(B, T, actions) logits of what is done."""
     envelope: Tensor
     """(B, T, bands) level of the action sound, normalised log."""
+    contact: Tensor
+    """(B, T, C, C) logits of an impact in this cell of this frame."""
+    surface: Tensor
+    """(B, T', surfaces, C, C) logits of what a cell of a slow frame shows."""
 
 
 class VideoHeads(nn.Module):
-    """Linear heads that ask features about events: the supervision that the world's stems make free."""
+    """Linear heads that ask about events and surfaces: the supervision that the world makes free."""
 
     def __init__(self, config: TwoRateConfig) -> None:
         super().__init__()
@@ -191,12 +237,17 @@ class VideoHeads(nn.Module):
         self.material = nn.Linear(config.width, config.num_materials)
         self.action = nn.Linear(config.width, config.num_actions)
         self.envelope = nn.Linear(config.width, config.num_bands)
+        self.surface = nn.Conv2d(4 * config.appearance_width, config.num_surfaces, 1)
 
-    def forward(self, features: Tensor) -> VideoPredictions:
-        """Return predictions for `features` (B, T, D)."""
+    def forward(self, looks: VideoLooks) -> VideoPredictions:
+        """Return predictions for what an encoder saw."""
+        features = looks.features
+        surface = self.surface(looks.appearance.flatten(0, 1))
         return VideoPredictions(
             onset=self.onset(features).squeeze(-1),
             material=self.material(features),
             action=self.action(features),
             envelope=self.envelope(features),
+            contact=looks.contact,
+            surface=surface.unflatten(0, looks.appearance.shape[:2]),
         )

@@ -15,7 +15,7 @@ from foleykit.encoders.visual.two_rate import TwoRateConfig
 class DenoiserConfig:
     """A diffusion transformer over latent frames."""
 
-    latent_width: int = 32
+    latent_width: int = 48
     """Channels of a latent frame."""
     video_width: int = 192
     """Channels of the video features, one feature per latent frame."""

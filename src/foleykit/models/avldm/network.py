@@ -36,7 +36,7 @@ def time_features(t: Tensor, width: int) -> Tensor:
 
 
 class Block(nn.Module):
-    """Self-attention, cross-attention and a feed-forward layer, modulated by time and by ambience statistics.
+    """Self-attention, cross-attention to the ambience and a feed-forward layer, modulated by time and ambience levels.
 
     The modulation is shared by all blocks up to an offset (PixArt-alpha, Chen et al. 2023, sec. 2.3).
     """
@@ -55,7 +55,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor, context: Tensor, shared: Tensor) -> Tensor:
-        """Return (B, L, D) from `x`, the `context` tokens (B, P, D) and the `shared` modulation (B, 6, D)."""
+        """Return (B, L, D) from `x`, the ambience tokens `context` (B, P, D) and the `shared` modulation (B, 6, D)."""
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (shared + self.modulation).unsqueeze(2).unbind(1)
         x = x + gate_a * self.attention(self.norm_attention(x) * (1 + scale_a) + shift_a)
         x = x + self.cross_attention(self.norm_context(x), context)
@@ -76,7 +76,6 @@ class Denoiser(nn.Module):
         self.statistics_in = nn.Linear(2 * config.latent_width, width)
         self.time_in = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
-        self.context_kind = nn.Parameter(torch.randn(2, width) * 0.02)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
         self.norm = nn.LayerNorm(width)
         self.project_out = nn.Linear(width, config.latent_width)
@@ -85,17 +84,16 @@ class Denoiser(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, conditioning: AvConditioning) -> Tensor:
         """Return the velocity (B, D, L) at `x` (B, D, L) and times `t` (B,)."""
-        # Cross-attention alone does not find the moment of a hit in a small model; adding each frame's feature to its
-        # own latent frame does.
+        # Cross-attention does not find the moment of a hit in a small model; adding each frame's feature to its own
+        # latent frame does.
         video = self.video_in(conditioning.video)
         video = torch.where(conditioning.has_video[:, None, None], video, self.null_video)
         tokens, statistics = self._ambient(conditioning.ambient)
         hidden = self.project_in(x).transpose(1, 2) + video
-        context = torch.cat((tokens + self.context_kind[0], video + self.context_kind[1]), dim=1)
         summary = self.time_in(time_features(t, self.config.width)) + statistics
         shared = self.modulation(summary).unflatten(1, (6, -1))
         for block in self.blocks:
-            hidden = block(hidden, context, shared)
+            hidden = block(hidden, tokens, shared)
         return self.project_out(self.norm(hidden)).transpose(1, 2)
 
     def _ambient(self, ambient: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, Losses, VideoBatch
 from foleykit.diffusion.flow import interpolate, logit_normal_times, velocity_target
 from foleykit.encoders.similarity import AvSimilarity
-from foleykit.encoders.visual.two_rate import TwoRateEncoder, VideoHeads
+from foleykit.encoders.visual.two_rate import TwoRateEncoder, VideoHeads, VideoPredictions
 from foleykit.models.avldm.network import AvConditioning, Denoiser
 
 
@@ -93,16 +93,52 @@ class VocoderObjective(nn.Module):
         return magnitude_error / count, energy_error / count
 
 
+class SupervisedEncoder(nn.Module):
+    """A video encoder and the heads that teach it."""
+
+    def __init__(self, encoder: TwoRateEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = VideoHeads(encoder.config)
+
+    def forward(self, frames: Tensor) -> VideoPredictions:
+        """Return what encoder and heads say of `frames` (B, T, 3, H, W)."""
+        predictions: VideoPredictions = self.heads(self.encoder.look(frames))
+        return predictions
+
+
+def heatmap_error(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the penalty-reduced focal loss of heat maps in [0, 1], per peak (Zhou et al. 2019, eq. 1)."""
+    probability = logits.sigmoid()
+    missed = (1 - probability).square() * nn.functional.logsigmoid(logits)
+    false = (1 - target) ** 4 * probability.square() * nn.functional.logsigmoid(-logits)
+    is_peak = target == 1
+    return -torch.where(is_peak, missed, false).sum() / is_peak.sum().clamp(min=1)
+
+
+def surface_error(logits: Tensor, surface: Tensor) -> Tensor:
+    """Return the cross-entropy of cell logits (B, T', K, C, C) against the classes (B, T', M, M) within them.
+
+    What rings is rare beside table and wall: each class counts with the inverse root of its share.
+    """
+    num_classes = logits.shape[2]
+    shown = nn.functional.one_hot(surface.flatten(0, 1), num_classes).permute(0, 3, 1, 2).float()
+    shares = nn.functional.adaptive_avg_pool2d(shown, logits.shape[-1])  # (B T', K, C, C)
+    weight = shares.mean(dim=(0, 2, 3)).clamp(min=1e-3) ** -0.5
+    weighted = shares * (weight / weight.mean())[:, None, None]
+    return -(weighted * logits.flatten(0, 1).log_softmax(dim=1)).sum(dim=1).mean()
+
+
 class VideoObjective(nn.Module):
     """When, what and how loud: supervision by what the world knows of its own events."""
 
     def __init__(self, encoder: TwoRateEncoder, *, onset_weight: float = 2.0) -> None:
         super().__init__()
-        self.model = nn.ModuleDict({"encoder": encoder, "heads": VideoHeads(encoder.config)})
+        self.model = SupervisedEncoder(encoder)
         self.onset_weight = onset_weight
 
     def forward(self, batch: VideoBatch, generator: torch.Generator) -> Losses:
-        predicted = self.model["heads"](self.model["encoder"](batch.frames))
+        predicted = self.model(batch.frames)
         onset = nn.functional.binary_cross_entropy_with_logits(
             predicted.onset, batch.onset, pos_weight=predicted.onset.new_tensor(4.0)
         )
@@ -113,8 +149,11 @@ class VideoObjective(nn.Module):
             predicted.action.flatten(0, 1), batch.action.flatten(), ignore_index=IGNORED
         )
         envelope = (predicted.envelope - batch.envelope).abs().mean()
-        total = self.onset_weight * onset + 0.5 * material + 0.25 * action + envelope
-        return Losses(total=total, parts={"onset": onset, "material": material, "action": action, "envelope": envelope})
+        contact = heatmap_error(predicted.contact, batch.contact)
+        surface = surface_error(predicted.surface, batch.surface)
+        total = self.onset_weight * onset + 0.5 * material + 0.25 * action + envelope + 0.25 * contact + surface
+        parts = {"onset": onset, "material": material, "action": action, "envelope": envelope}
+        return Losses(total=total, parts=parts | {"contact": contact, "surface": surface})
 
 
 class GeneratorObjective(nn.Module):

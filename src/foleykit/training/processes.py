@@ -1,0 +1,57 @@
+"""This process among those that train together: alone, or one of the several that torchrun started."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from torch import nn
+
+from foleykit.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """Where this process stands in its group."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process validates, logs and saves for all."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Return when every process of the group has come this far."""
+        if self.count > 1:
+            from accelerate import PartialState
+
+            PartialState().wait_for_everyone()
+
+    def share(self, module: nn.Module) -> nn.Module:
+        """Return `module` with its gradients averaged over the group."""
+        if self.count == 1:
+            return module
+        from accelerate import Accelerator
+
+        shared: nn.Module = Accelerator().prepare_model(module)
+        return shared
+
+
+def join_processes(device: str) -> Processes:
+    """Return this process's place in the group that torchrun describes in the environment.
+
+    Raises ConfigError when the group that came together is not of the size asked for.
+    """
+    asked = int(os.environ.get("WORLD_SIZE", "1"))
+    if asked == 1:
+        return Processes()
+    from accelerate import PartialState
+
+    state = PartialState(cpu=device == "cpu")
+    if state.num_processes != asked:
+        raise ConfigError(
+            f"{asked} processes were asked for and {state.num_processes} came together; start with torchrun"
+        )
+    return Processes(rank=state.process_index, count=state.num_processes)
