@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +168,9 @@ def start(clip: Path, folder: Path, model: Path) -> subprocess.Popen[str]:
     """Start a slow generation in its own process and wait until it is at work."""
     command = [sys.executable, "-c", "from foleykit.cli.main import main; main()", "generate", str(clip)]
     command += ["-o", str(folder / "out.mp4"), "--model", str(model), "--num-steps", "1000", "--stems"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # A shell's background job inherits a deaf ear to Ctrl-C; a user's command does not.
+    listens = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=listens)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("generate"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foleykit.cli.show import print_json, progress
-from foleykit.core.errors import UsageError
+from foleykit.core.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from foleykit.evaluation.report import Report
@@ -83,12 +83,17 @@ def run_model(args: ModelArgs) -> None:
     from foleykit.evaluation.material_classifier import MaterialClassifier
     from foleykit.evaluation.world import evaluate_world
     from foleykit.jobs.load import load
+    from foleykit.models.avldm.pipeline import AvLdmPipeline
     from foleykit.recipes import avldm_evaluation as recipe
     from foleykit.recipes.world_data import WorldDataArgs, open_world
     from foleykit.world.config import WorldConfig
 
     classifier = None if args.classifier is None else MaterialClassifier.load(args.classifier)
     model = load(args.model, device=args.device).model
+    if not isinstance(model, AvLdmPipeline):
+        raise ModelError(
+            f"{args.model}: unseen places are scored for models of the tiny-avldm kind; this one is another"
+        )
     world = WorldConfig(frame_size=model.config.frame_size, video_fps=model.config.video_fps)
     data = WorldDataArgs(cache=args.data, num_videos=args.num_videos, seed=args.seed, world=world)
     clips = recipe.WorldSetArgs(data=data, folder=args.output, num_clips=args.num_clips)
