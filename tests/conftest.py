@@ -22,6 +22,14 @@ settings.load_profile("foleykit")
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Every test draws the same random numbers every time, alone or after others."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def debug_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a complete model with random weights: everything about it works except its sound."""
