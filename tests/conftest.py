@@ -25,8 +25,6 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """Every test draws the same random numbers every time, alone or after others."""
-    import torch
-
     torch.manual_seed(0)
 
 
