@@ -8,16 +8,14 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, assert_never
 
 from foleykit.core.errors import ConfigError
+from foleykit.core.threads import THREAD_VARIABLES, one_thread_each
 
 Engine = Literal["local", "ray"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def run_step(
@@ -40,7 +38,7 @@ def run_step(
 
 def _pool(step: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
     context = multiprocessing.get_context("spawn")
-    with _one_thread_each(), ProcessPoolExecutor(min(workers, max(1, len(items))), context) as pool:
+    with one_thread_each(), ProcessPoolExecutor(min(workers, max(1, len(items))), context) as pool:
         pending: deque[Future[Result]] = deque()
         queue = iter(items)
         try:
@@ -56,21 +54,6 @@ def _pool(step: Callable[[Item], Result], items: Sequence[Item], workers: int) -
 
 
 _END = object()
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let child processes use one thread for linear algebra: there is one process per core already."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 class _PickledStep:
@@ -97,7 +80,7 @@ def _ray(step: Callable[[Item], Result], items: Sequence[Item], workers: int) ->
             include_dashboard=False,
             log_to_driver=False,
             configure_logging=False,
-            runtime_env={"env_vars": dict.fromkeys(_THREAD_VARIABLES, "1")},
+            runtime_env={"env_vars": dict.fromkeys(THREAD_VARIABLES, "1")},
         )
     try:
         if not items:

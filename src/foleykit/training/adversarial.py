@@ -7,24 +7,17 @@ same losses, and under torchrun every process takes its own batch of each step w
 from __future__ import annotations
 
 import copy
-import math
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from foleykit.core.checkpoint import save_weights, with_weights
 from foleykit.core.errors import ConfigError
-from foleykit.core.types import BatchSource, Losses
-from foleykit.training.checkpoints import average_, restore_checkpoint, save_checkpoint
-from foleykit.training.logging import RunLog
-from foleykit.training.loop import TrainingConfig, step_generator
+from foleykit.core.types import Losses
+from foleykit.training.checkpoints import restore_checkpoint
+from foleykit.training.loop import CHECKPOINT, BaseRun, TrainingConfig, take_steps
 from foleykit.training.processes import Processes, join_processes
 
 Batch = TypeVar("Batch")
@@ -77,20 +70,11 @@ class AdversarialConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdversarialRun(Generic[Batch]):
-    """An adversarial run: what is descended, on what, and where it is kept."""
+class AdversarialRun(BaseRun[Batch]):
+    """An adversarial run; the generator is what is averaged, validated and saved."""
 
     objective: AdversarialObjective[Batch]
-    batches: BatchSource[Batch]
-    """Called ahead of time from one background thread."""
     config: AdversarialConfig
-    output: Path
-    """Receives model.safetensors (averaged generator), checkpoint/, log.jsonl and TensorBoard events."""
-    device: str = "cpu"
-    validate: Callable[[nn.Module], Mapping[str, float]] | None = None
-    """Maps the averaged generator to fixed metrics."""
-    on_step: Callable[[int, float], None] | None = None
-    """Hears the number of finished steps and the smoothed reconstruction loss."""
 
 
 class Side:
@@ -135,22 +119,17 @@ def fit_adversarial(run: AdversarialRun[Batch], *, resume: bool = True) -> nn.Mo
     judging = Side(objective.discriminator, config, processes)
     modules = {"model": generating.module, "averaged": averaged, "discriminator": judging.module}
     optimizers = {"optimizer": generating.optimizer, "discriminator_optimizer": judging.optimizer}
-    checkpoint = run.output / "checkpoint"
-    first = restore_checkpoint(checkpoint, modules, optimizers) if resume else 0
+    first = restore_checkpoint(run.output / CHECKPOINT, modules, optimizers) if resume else 0
     processes.wait()
     for side in (generating, judging):
         as_first_(side.module, processes)
     # The generator's step runs through the discriminator, which it must not move.
     judging.module.requires_grad_(False)
 
-    def draw(step: int) -> int:
-        """Return the number of this process's batch and noise in `step`."""
-        return step * processes.count + processes.rank
-
-    def advance(batch: Batch, step: int) -> dict[str, float]:
+    def advance(batch: Batch, step: int, generator: torch.Generator) -> dict[str, float]:
         """Take step `step` of both sides and return what is worth logging."""
         rate = config.learning_rate_at(step)
-        generated = objective.generate(batch, step_generator(config.seed, draw(step)))
+        generated = objective.generate(batch, generator)
         values = {"rate": rate}
         deceiving: Losses | None = None
         if step >= config.adversarial_start:
@@ -167,35 +146,15 @@ def fit_adversarial(run: AdversarialRun[Batch], *, resume: bool = True) -> nn.Mo
         values["gradient_norm"] = generating.descend(total, rate)
         return {"loss": total.item(), "reconstruction": losses.total.item()} | values | logged(losses)
 
-    started = time.monotonic()
-    with ExitStack() as stack:
-        ahead = stack.enter_context(ThreadPoolExecutor(1))
-        log = stack.enter_context(RunLog(run.output, first_step=first)) if processes.is_main else None
-        smoothed = math.nan
-        pending = ahead.submit(run.batches, draw(first))
-        for step in range(first, config.num_steps):
-            batch = pending.result()
-            if step + 1 < config.num_steps:
-                pending = ahead.submit(run.batches, draw(step + 1))
-            values = advance(batch, step)
-            if log is None:
-                continue
-            done = step + 1
-            average_(averaged, generating.module, min(config.ema_decay, done / (done + 9)))
-            loss = values["reconstruction"]
-            smoothed = loss if math.isnan(smoothed) else 0.98 * smoothed + 0.02 * loss
-            log.scalars(done, values)
-            if run.validate is not None and (done % config.validate_every == 0 or done == config.num_steps):
-                log.scalars(done, {f"valid/{key}": value for key, value in run.validate(averaged).items()})
-            if done % config.checkpoint_every == 0 or done == config.num_steps:
-                save_checkpoint(checkpoint, done, modules, optimizers)
-            if run.on_step is not None:
-                run.on_step(done, smoothed)
-        if log is not None:
-            log.event("finished", {"seconds": time.monotonic() - started, "first_step": first})
-            save_weights(averaged, run.output / "model.safetensors")
-    processes.wait()
-    return with_weights(averaged, run.output / "model.safetensors")
+    return take_steps(
+        run,
+        advance,
+        first=first,
+        modules=modules,
+        optimizers=optimizers,
+        processes=processes,
+        watched="reconstruction",
+    )
 
 
 def logged(losses: Losses) -> dict[str, float]:

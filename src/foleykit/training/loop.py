@@ -23,9 +23,10 @@ from foleykit.core.errors import ConfigError
 from foleykit.core.types import BatchSource, Objective
 from foleykit.training.checkpoints import average_, restore_checkpoint, save_checkpoint
 from foleykit.training.logging import RunLog
-from foleykit.training.processes import join_processes
+from foleykit.training.processes import Processes, join_processes
 
 Batch = TypeVar("Batch")
+CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +70,9 @@ def step_generator(seed: int, step: int) -> torch.Generator:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(Generic[Batch]):
-    """A training run: what is descended, on what, and where it is kept."""
+class BaseRun(Generic[Batch]):
+    """What every training run states, whatever it descends."""
 
-    objective: Objective[Batch]
     batches: BatchSource[Batch]
     """Called ahead of time from one background thread."""
     config: TrainingConfig
@@ -83,6 +83,13 @@ class Run(Generic[Batch]):
     """Maps the averaged model to fixed metrics."""
     on_step: Callable[[int, float], None] | None = None
     """Hears the number of finished steps and the smoothed loss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(BaseRun[Batch]):
+    """A training run with one objective."""
+
+    objective: Objective[Batch]
 
 
 def fit(run: Run[Batch], *, resume: bool = True) -> nn.Module:
@@ -97,11 +104,43 @@ def fit(run: Run[Batch], *, resume: bool = True) -> nn.Module:
     optimizer = torch.optim.AdamW(
         parameters, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
     )
-    checkpoint = run.output / "checkpoint"
     modules, optimizers = {"model": model, "averaged": averaged}, {"optimizer": optimizer}
-    first = restore_checkpoint(checkpoint, modules, optimizers) if resume else 0
+    first = restore_checkpoint(run.output / CHECKPOINT, modules, optimizers) if resume else 0
     processes.wait()
     objective = processes.share(run.objective) if isinstance(run.objective, nn.Module) else run.objective
+
+    def advance(batch: Batch, step: int, generator: torch.Generator) -> dict[str, float]:
+        rate = config.learning_rate_at(step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        losses = objective(batch, generator)
+        optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        norm = nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)
+        optimizer.step()
+        values = {"loss": losses.total.item(), "rate": rate, "gradient_norm": norm.item()}
+        return values | {name: part.item() for name, part in losses.parts.items()}
+
+    return take_steps(run, advance, first=first, modules=modules, optimizers=optimizers, processes=processes)
+
+
+def take_steps(
+    run: BaseRun[Batch],
+    advance: Callable[[Batch, int, torch.Generator], Mapping[str, float]],
+    *,
+    first: int,
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    processes: Processes,
+    watched: str = "loss",
+) -> nn.Module:
+    """Call `advance` for every step from `first` on, between drawing batches and logging, averaging and saving.
+
+    `advance` takes one step down, given this process's batch, the step and its noise, and returns what to log; the
+    value named `watched` is what `on_step` hears. `modules` holds "model", "averaged" and what else a checkpoint keeps.
+    Returns "averaged" with the weights that were saved.
+    """
+    config, averaged = run.config, modules["averaged"]
 
     def draw(step: int) -> int:
         """Return the number of this process's batch and noise in `step`."""
@@ -117,29 +156,17 @@ def fit(run: Run[Batch], *, resume: bool = True) -> nn.Module:
             batch = pending.result()
             if step + 1 < config.num_steps:
                 pending = ahead.submit(run.batches, draw(step + 1))
-            rate = config.learning_rate_at(step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            losses = objective(batch, step_generator(config.seed, draw(step)))
-            optimizer.zero_grad(set_to_none=True)
-            losses.total.backward()
-            norm = nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)
-            optimizer.step()
+            values = advance(batch, step, step_generator(config.seed, draw(step)))
             if log is None:
                 continue
-            average_(averaged, model, min(config.ema_decay, (step + 1) / (step + 10)))
-            loss = losses.total.item()
-            smoothed = loss if math.isnan(smoothed) else 0.98 * smoothed + 0.02 * loss
             done = step + 1
-            log.scalars(
-                done,
-                {"loss": loss, "rate": rate, "gradient_norm": norm.item()}
-                | {name: part.item() for name, part in losses.parts.items()},
-            )
+            average_(averaged, modules["model"], min(config.ema_decay, done / (done + 9)))
+            smoothed = values[watched] if math.isnan(smoothed) else 0.98 * smoothed + 0.02 * values[watched]
+            log.scalars(done, values)
             if run.validate is not None and (done % config.validate_every == 0 or done == config.num_steps):
                 log.scalars(done, {f"valid/{key}": value for key, value in run.validate(averaged).items()})
             if done % config.checkpoint_every == 0 or done == config.num_steps:
-                save_checkpoint(checkpoint, done, modules, optimizers)
+                save_checkpoint(run.output / CHECKPOINT, done, modules, optimizers)
             if run.on_step is not None:
                 run.on_step(done, smoothed)
         if log is not None:

@@ -19,7 +19,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from foleykit.core.config import from_dict, to_dict
 from foleykit.core.errors import ConfigError, MediaError
 from foleykit.core.progress import Report, no_report
+from foleykit.core.threads import one_thread_each
 from foleykit.world.config import WorldConfig
 from foleykit.world.recordings import Recordings
 from foleykit.world.stream import make_take, voice_seed
@@ -243,7 +243,7 @@ def _rendered(
             yield
         return
     context = multiprocessing.get_context("spawn")
-    with _one_thread_each(), ProcessPoolExecutor(workers, context, _start_worker, (recordings,)) as pool:
+    with one_thread_each(), ProcessPoolExecutor(workers, context, _start_worker, (recordings,)) as pool:
         pending: set[Future[None]] = set()
         queue = iter(indices)
         try:
@@ -259,22 +259,6 @@ def _rendered(
                     yield
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let child processes use one thread for linear algebra: there is one process per core already."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 _worker_recordings: Recordings | None = None
