@@ -53,7 +53,7 @@ $(VENV)/.run: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(PIP) -e '.[world,train,published,index,test]'
+	$(PIP) -e '.[world,train,published,test]'
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test
