@@ -25,8 +25,7 @@ from foleykit.recipes.hifigan_vocoder import (
     vocoder_128x16k,
 )
 from foleykit.recipes.vocoder_folder import load_vocoder
-from foleykit.recipes.world_data import WorldDataArgs
-from foleykit.world.cache import open_cache
+from foleykit.recipes.world_data import WorldDataArgs, open_world
 from foleykit.world.config import WorldConfig
 
 
@@ -104,7 +103,7 @@ def test_crops_of_recordings_are_drawn_by_step_and_stay_in_range(data: WorldData
     train, test = (recorded(recordings, split, 16_000) for split in ("train", "test"))
     assert len(train) + len(test) <= 3 and train and test
     assert not any(np.array_equal(one, other) for one in train for other in test)
-    world = AudioBatches(videos=open_cache(data.cache, "train"), num_samples=6000, batch_size=6, device="cpu")
+    world = AudioBatches(videos=open_world(data, "train"), num_samples=6000, batch_size=6, device="cpu")
     alone = VocoderBatches(world=world, recordings=train, recording_share=0.0)
     mixed = VocoderBatches(world=world, recordings=train, recording_share=1.0)
     assert torch.equal(alone(3).waveform, world(3).waveform)
