@@ -12,7 +12,7 @@ demo: $(VENV)/.run
 	$(BIN)/foley demo --overwrite
 
 test: $(VENV)/.test
-	@.ci/world-rendering
+	@.ci/world-rendering $(BIN)/python
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-
-# MuJoCo chooses its GL library when it is first imported.
-os.environ.setdefault("MUJOCO_GL", "osmesa")
 
 from foleykit.world.types import AmbienceKind, EventKind, Material, Place, Shape, SoundEvent, Take
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foleykit.core.errors import ConfigError
 from foleykit.world.config import WorldConfig
+from foleykit.world.gl import import_mujoco, no_gl_library
 
 _contexts: dict[tuple[int, int, int], Any] = {}
 
@@ -24,18 +24,13 @@ def _free_contexts() -> None:
 
 def _gl_context(height: int, width: int) -> Any:  # mujoco has no type hints for its GL contexts
     """Return this process's GL context of a size, created on first use and made current."""
-    os.environ.setdefault("MUJOCO_GL", "osmesa")
     key = (os.getpid(), height, width)
     if key not in _contexts:
+        mujoco = import_mujoco()
         try:
-            from mujoco.gl_context import GLContext
-
-            context = GLContext(width, height)
+            context = mujoco.gl_context.GLContext(width, height)
         except (ImportError, AttributeError, RuntimeError, OSError) as error:
-            raise ConfigError(
-                "the world needs a system GL library to render without a display; install libosmesa6 (Debian) or set "
-                f"MUJOCO_GL=egl with libegl1 installed ({type(error).__name__}: {error})"
-            ) from error
+            raise no_gl_library(error) from error
         if not _contexts:
             atexit.register(_free_contexts)
         _contexts[key] = context
@@ -48,9 +43,7 @@ class Renderer:
 
     def __init__(self, model: Any, config: WorldConfig) -> None:
         _gl_context(*config.frame_size)
-        import mujoco
-
-        self._mujoco = mujoco
+        self._mujoco = mujoco = import_mujoco()
         self._model = model
         height, width = config.frame_size
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from foleykit.world.choreography import Path, Segment
 from foleykit.world.config import WorldConfig
 from foleykit.world.contacts import Contacts
+from foleykit.world.gl import import_mujoco
 from foleykit.world.parts import HOLD_LAG, PARKING_HEIGHT, Thing, Tool
 from foleykit.world.scene import Scene
 
@@ -53,9 +54,7 @@ class Stage:
     """A compiled scene under physics; keeps every state and every contact."""
 
     def __init__(self, scene: Scene, config: WorldConfig) -> None:
-        import mujoco
-
-        self._mujoco = mujoco
+        self._mujoco = mujoco = import_mujoco()
         self.scene = scene
         self.config = config
         self.model = mujoco.MjModel.from_xml_string(scene.xml)

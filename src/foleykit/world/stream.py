@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import count
 from typing import get_args
@@ -28,8 +27,6 @@ def make_take(config: WorldConfig, *, seed: int, index: int, split: Split) -> Ta
 
     Raises ConfigError when MuJoCo or the system's GL library is missing.
     """
-    # MuJoCo chooses its GL library when it is first imported, and its own default needs a display.
-    os.environ.setdefault("MUJOCO_GL", "osmesa")
     from foleykit.world.simulate import simulate
 
     return simulate(config, seed=seed, index=index, split=split)
