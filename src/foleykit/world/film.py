@@ -81,6 +81,7 @@ class Film:
         self._camera_slot = int(model.body("camera").mocapid[0])
         self._forearm_slot = int(model.body("forearm").mocapid[0])
         self._distractors = [(int(model.body(d.name).mocapid[0]), d) for d in stage.scene.distractors]
+        self._sources = [(int(model.body(part.name).mocapid[0]), part) for part in stage.scene.sources]
         self._pours = pours
         self._stream = [
             int(model.body(name).mocapid[0])
@@ -105,6 +106,8 @@ class Film:
         for slot, distractor in self._distractors:
             swing = math.sin(2 * math.pi * distractor.rate * time + distractor.phase)
             data.mocap_pos[slot] = [c + swing * s for c, s in zip(distractor.centre, distractor.sweep, strict=True)]
+        for slot, part in self._sources:
+            data.mocap_pos[slot], data.mocap_quat[slot] = part.pose(time)
         if self._stream:
             self._pose_stream(time, step)
         if not stage.scene.walking:

@@ -9,6 +9,7 @@ import numpy as np
 from foleykit.world.config import WorldConfig
 from foleykit.world.parts import PARKING_HEIGHT, SceneDrawer, Thing, Tool, draw_objects, draw_tool, draw_tools, solref
 from foleykit.world.places import PlaceKind
+from foleykit.world.sources import MovingPart, draw_sources
 from foleykit.world.surroundings import (
     FLOOR_HEIGHT,
     CameraStyle,
@@ -39,6 +40,8 @@ class Scene:
     objects: tuple[Thing, ...]
     tools: tuple[Tool, ...]
     distractors: tuple[Distractor, ...]
+    sources: tuple[MovingPart, ...]
+    """What moves where the ambience comes from."""
     walking: bool
     """The actor walks over the surface instead of handling what lies on it."""
     camera: CameraStyle
@@ -90,6 +93,7 @@ def draw_scene(config: WorldConfig, place: Place, kind: PlaceKind, rng: np.rando
     drawer.add_flat_colour("handle", hsv(look.choice([0.07, 0.0, 0.6]), look.uniform(0, 0.8), look.uniform(0.05, 0.6)))
     distractors: tuple[Distractor, ...] = ()
     objects: tuple[Thing, ...] = ()
+    sources: tuple[MovingPart, ...] = ()
     if walking:
         draw_path_side(drawer, 2 * half[0], half[1], look)
         tools = tuple(draw_tool("shoe", number, drawer, rng) for number in range(2))
@@ -99,10 +103,12 @@ def draw_scene(config: WorldConfig, place: Place, kind: PlaceKind, rng: np.rando
         distractors = draw_distractors(drawer, camera, extent, rng)
         if rng.random() < 0.12:
             draw_occluder(drawer, camera, rng)
+        height, width = config.frame_size
+        sources = draw_sources(drawer, place, camera, extent, width / height)
     return Scene(
         place=place, xml=_model_text(config, drawer, camera, look.uniform(0.25, 0.5)), pictures=tuple(drawer.pictures),
-        surface=surface, floor=floor, objects=objects, tools=tools, distractors=distractors, walking=walking,
-        camera=camera, extent=float(extent),
+        surface=surface, floor=floor, objects=objects, tools=tools, distractors=distractors, sources=sources,
+        walking=walking, camera=camera, extent=float(extent),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from foleykit.world.hearing import hear
 from foleykit.world.places import draw_place
 from foleykit.world.render import imitate_camera
 from foleykit.world.scene import Scene, draw_scene
+from foleykit.world.sources import draw_rain, rain_on
 from foleykit.world.stage import Stage
 from foleykit.world.types import MATERIALS, Action, Shape, SoundEvent, Split, Take
 
@@ -35,6 +36,8 @@ def simulate(config: WorldConfig, *, seed: int, index: int, split: Split) -> Tak
     film = Film(stage, CameraPath(stage, rng), [deed for deed in deeds if deed.action == "pour"])
     events = hear(stage, film, deeds) + _off_screen(config.seconds, rng)
     frames, times, surface_maps = film.frames()
+    if rain := draw_rain(place):
+        frames = rain_on(frames, times, rain)
     frames = imitate_camera(frames, rng)
     return Take(
         place=place,
