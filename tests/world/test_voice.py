@@ -34,8 +34,8 @@ def test_a_sustained_sound_lasts_as_long_as_its_cause_and_follows_its_profile(ki
 
 
 def test_peaks_span_the_documented_levels(make_event, make_take):
-    quiet, loud = (make_event(0.5, strength=strength) for strength in (0.002, 20.0))
-    assert event_level_db(quiet) == -34 and event_level_db(loud) == -3
+    quiet, loud = (make_event(0.5, strength=strength) for strength in (0.0002, 20.0))
+    assert event_level_db(quiet) == -60 and event_level_db(loud) == -3
     for event in (quiet, loud):
         peak = np.abs(voice(make_take(event), sample_rate=16_000, seed=1).action).max()
         assert 20 * np.log10(peak) == pytest.approx(event_level_db(event), abs=4)

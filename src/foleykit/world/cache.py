@@ -36,7 +36,7 @@ from foleykit.world.stream import make_take, voice_seed
 from foleykit.world.types import LongVideo, Place, SoundEvent, Split, Stems, Take
 from foleykit.world.voice import ambient_variants, variant_places, voice_events
 
-FORMAT = 2
+FORMAT = 3
 PCM_SCALE = 32768.0
 
 

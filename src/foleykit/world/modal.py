@@ -236,9 +236,9 @@ def _normalised(sound: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def impact_level_db(strength: float, material: Material) -> float:
-    """Return the peak level in dBFS, -34 to -3, of an impulse in N s: 10 dB for ten times the impulse."""
-    level_db = -12 + 10 * np.log10(max(strength, 1e-6)) + ACOUSTICS[material].loudness_db
-    return float(np.clip(level_db, -34, -3))
+    """Return the peak level in dBFS, -60 to -3, of an impulse in N s: amplitude is proportional to it."""
+    level_db = -5 + 20 * np.log10(max(strength, 1e-6)) + ACOUSTICS[material].loudness_db
+    return float(np.clip(level_db, -60, -3))
 
 
 def strike_rng(seed: int, index: int) -> np.random.Generator:

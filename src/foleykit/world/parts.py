@@ -240,8 +240,8 @@ def _geoms(thing: Thing, drawer: SceneDrawer, rng: np.random.Generator) -> str:
 
 
 def draw_objects(drawer: SceneDrawer, surface: Material, extent: float, rng: np.random.Generator) -> tuple[Thing, ...]:
-    """Place 3 to 7 objects of different materials on the surface, without overlap."""
-    count = int(rng.integers(3, 8))
+    """Place 3 to 6 objects of different materials on the surface, a finger's width apart: neighbours rarely knock."""
+    count = int(rng.integers(3, 7))
     others = [m for m in MATERIALS if m != surface]
     order = [others[i] for i in rng.permutation(len(others))]
     materials: list[Material] = [*order, *(MATERIALS[i] for i in rng.integers(len(MATERIALS), size=count))][:count]
@@ -253,7 +253,7 @@ def draw_objects(drawer: SceneDrawer, surface: Material, extent: float, rng: np.
         radius = math.hypot(half[0], half[1]) if form not in ("ball", "disc", "vessel") else half[0]
         for _ in range(40):
             x, y = rng.uniform(-extent, extent, 2) * (0.85, 1.0)
-            if all(math.hypot(x - px, y - py) > radius + pr + 0.01 for px, py, pr in placed):
+            if all(math.hypot(x - px, y - py) > radius + pr + 0.03 for px, py, pr in placed):
                 break
         else:
             continue

@@ -144,7 +144,8 @@ def draw_place(split: Split, rng: np.random.Generator) -> tuple[Place, PlaceKind
     own = np.random.default_rng([seed, 11])
     kind = PLACE_KINDS[own.integers(len(PLACE_KINDS))]
     layers = own.permutation(len(kind.ambience))[: own.choice([1, 2, 3], p=[0.5, 0.38, 0.12])]
-    level = own.uniform(-80, -60) if own.random() < 0.25 else own.uniform(-60, -18)
+    # What is done in a place can be heard there: blows peak between -30 and -10 dBFS.
+    level = own.uniform(-80, -60) if own.random() < 0.25 else own.uniform(-60, -24)
     return Place(
         name=kind.names[own.integers(len(kind.names))],
         seed=seed,

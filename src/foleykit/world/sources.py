@@ -397,9 +397,7 @@ class _Easel:
                 self._geom("ellipsoid", (rng.uniform(0.14, 0.24), 0.05, 0.03), foam, at=(rng.uniform(-0.2, 0.2), y, 0))
                 for y in rng.uniform(-0.38, 0.38, 3)
             ]
-            self._moving(
-                *flecks, at=(0, 0, 0.05), sweep=(1.1 * down, 0, 0), wave="pass", rate=rate, phase=number / 3
-            )
+            self._moving(*flecks, at=(0, 0, 0.05), sweep=(1.1 * down, 0, 0), wave="pass", rate=rate, phase=number / 3)
 
     def _wind(self) -> None:
         rng = self._rng

@@ -74,7 +74,7 @@ class Place:
     ambience: tuple[AmbienceKind, ...]
     """Stationary background layers, likely for this sort of place."""
     ambient_level_db: float
-    """RMS of the ambient stem in dBFS, -80 to -18."""
+    """RMS of the ambient stem in dBFS, -80 to -24; louder where a user turned it up."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,7 +85,7 @@ def voice_events(
 
 
 def event_level_db(event: SoundEvent) -> float:
-    """Return the peak level of an event in dBFS before the acoustics of the place, -34 to -3."""
+    """Return the peak level of an event in dBFS before the acoustics of the place, -60 to -3."""
     if event.kind == "impact":
         return impact_level_db(event.strength, event.material)
     return sustained_level_db(event.strength)
@@ -130,7 +130,8 @@ def variant_places(place: Place, *, seed: int, count: int) -> tuple[Place, ...]:
         else:
             others = [kind for kind in AMBIENCE_KINDS if kind != "silence" and kind not in place.ambience]
             kinds = tuple(rng.choice(others, size=int(rng.integers(1, 3)), replace=False))
-            level_db = rng.uniform(-56, -20)
+            # Louder than places are: a user may turn any background up.
+            level_db = rng.uniform(-56, -15)
         places.append(
             replace(place, seed=int(rng.integers(2**62)), ambience=kinds, ambient_level_db=round(float(level_db), 2))
         )
