@@ -31,7 +31,7 @@ lock:
 	$(PY) -m venv $(VENV)-lock
 	grep -E '^torch==|^[^#]*;' constraints.txt > $(VENV)-lock/kept
 	$(LOCK_PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(LOCK_PIP) -e '.[dev,index]'
+	$(LOCK_PIP) -e '.[dev,index,browser]'
 	sed 's/^/^/; s/==.*/==/' $(VENV)-lock/kept | sort -u > $(VENV)-lock/names
 	{ echo "# Made by \`make lock\` on $$(date +%Y-%m-%d) with $$($(PY) --version); build suffixes such as +cpu removed."; \
 	  { $(VENV)-lock/bin/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' | grep -v -i -E -f $(VENV)-lock/names; \
@@ -53,7 +53,7 @@ $(VENV)/.run: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(PIP) -e '.[world,train,published,test]'
+	$(PIP) -e '.[world,train,published,web,test]'
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test

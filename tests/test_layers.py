@@ -10,7 +10,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "foleykit"
 
 LAYERS = (
-    {"cli", "web"},
+    {"cli"},
+    {"web"},
     {"jobs", "recipes"},
     {"models", "data", "training", "evaluation"},
     {"encoders", "codecs", "diffusion", "tokens", "retrieval", "watermark", "world"},

@@ -12,7 +12,7 @@ from typing import NoReturn, TextIO
 import typer
 
 from foleykit import __version__
-from foleykit.cli import data, demo, doctor, evaluate, generate, index, models, train, world
+from foleykit.cli import data, demo, doctor, evaluate, generate, index, listen, models, train, world
 from foleykit.cli.command import as_command
 from foleykit.cli.show import print_error
 from foleykit.core.errors import FoleyError, UsageError
@@ -32,7 +32,13 @@ def build_app() -> typer.Typer:
     models_app = _group("The models that can be used here.")
     models_app.command("list")(as_command(models.ListArgs, models.run_list))
     models_app.command("info")(as_command(models.InfoArgs, models.run_info))
-    models_app.command("convert")(as_command(models.ConvertArgs, models.run_convert))
+    convert_app = _group("Turn published checkpoints into folders; nothing in them is executed.")
+    convert_app.command("action2sound")(as_command(models.ConvertArgs, models.run_convert))
+    convert_app.command("vggish")(as_command(models.VggishArgs, models.run_convert_vggish))
+    convert_app.command("cnn14")(as_command(models.EncoderArgs, models.run_convert_cnn14))
+    convert_app.command("passt")(as_command(models.EncoderArgs, models.run_convert_passt))
+    convert_app.command("imagebind")(as_command(models.EncoderArgs, models.run_convert_imagebind))
+    models_app.add_typer(convert_app, name="convert")
     app.add_typer(models_app, name="models")
 
     evaluate_app = _group("Score generated sound, beside ground truth and chance.")
@@ -58,6 +64,12 @@ def build_app() -> typer.Typer:
     data_app.command("filter")(as_command(data.FilterArgs, data.run_filter))
     data_app.command("world")(as_command(data.WorldArgs, data.run_world))
     app.add_typer(data_app, name="data")
+
+    listen_app = _group("Listening tests: people choose between systems they cannot tell apart.")
+    listen_app.command("make")(as_command(listen.MakeArgs, listen.run_make))
+    listen_app.command("serve")(as_command(listen.ServeArgs, listen.run_serve))
+    listen_app.command("results")(as_command(listen.ResultsArgs, listen.run_results))
+    app.add_typer(listen_app, name="listen")
 
     @app.callback(invoke_without_command=True)
     def root(

@@ -23,6 +23,7 @@ OPTIONAL = {
     "tensorboard": "training logs; pip install 'foleykit[train]'",
     "lancedb": "libraries of millions of clips; pip install 'foleykit[index]'",
     "ray": "preparing data on a cluster; pip install 'foleykit[cluster]'",
+    "fastapi": "the page of listening tests; pip install 'foleykit[web]'",
     "diffusers": "networks at published size; pip install 'foleykit[published]'",
 }
 HARMFUL_WHEN_BROKEN = ("torchvision", "torchaudio")
