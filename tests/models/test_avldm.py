@@ -175,6 +175,8 @@ def test_chunks_cover_every_frame_once(num_frames: int) -> None:
     parts = list(overlapping_chunks([frames[:7], frames[7:]], 250, 25))
     cores = [part[left : len(part) - right, 0, 0, 0] for part, left, right in parts]
     assert np.array_equal(np.concatenate(cores), np.arange(num_frames))
+    # The peak of memory: a long video's pieces are no larger than a short one is whole.
+    assert max(len(part) for part, _, _ in parts) <= 250
 
 
 def test_guidance_of_one_ignores_the_null() -> None:

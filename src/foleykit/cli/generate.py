@@ -81,6 +81,7 @@ class Args:
 
 def run(args: Args) -> None:
     """Give one video a soundtrack, in time with what is seen."""
+    from foleykit.core.memory import return_large_blocks
     from foleykit.jobs.generate import DRAW_SEED, GenerateRequest, generate
     from foleykit.jobs.soundtrack import Settings
     from foleykit.video.info import MediaLimits
@@ -114,6 +115,7 @@ def run(args: Args) -> None:
         dtype=args.dtype,
         overwrite=args.overwrite,
     )
+    return_large_blocks()
     with progress(quiet=args.quiet) as report:
         result = generate(request, report=report)
     show(result, as_json=args.json, verbose=args.verbose, quiet=args.quiet, shows_seed=request.draws_seed)

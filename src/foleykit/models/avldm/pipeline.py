@@ -29,7 +29,7 @@ from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import AvConditioning, Denoiser
 
 CHUNK_FRAMES = 250
-"""Frames encoded, and latent frames decoded, at a time."""
+"""Frames encoded at a time, those of its neighbours included, and latent frames decoded at a time."""
 CONTEXT_FRAMES = 30
 """Frames on either side of a chunk that its convolutions may look at; a multiple of the slow path's stride."""
 WINDOWS_AT_ONCE = 8
@@ -126,14 +126,18 @@ class AvLdmPipeline:
 
         Raises InputError when there are no frames or their size is not the model's.
         """
-        parts = []
-        for pixels, left, right in overlapping_chunks(chunks, CHUNK_FRAMES, CONTEXT_FRAMES):
-            frames = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
-            features = self.video(frames[None])[0]
-            parts.append(features[left : len(features) - right].cpu())
+        parts = [
+            self._encode_chunk(pixels)[left : len(pixels) - right].clone()
+            for pixels, left, right in overlapping_chunks(chunks, CHUNK_FRAMES, CONTEXT_FRAMES)
+        ]
         if not parts:
             raise InputError("the model needs at least one video frame and got none")
         return VideoFeatures(values=torch.cat(parts))
+
+    def _encode_chunk(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Return features (t, D) of frames (t, H, W, 3)."""
+        frames = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float().div_(255)
+        return self.video(frames[None])[0].cpu()
 
     @torch.inference_mode()
     def retrieve(self, features: VideoFeatures) -> AmbientClip:
@@ -270,7 +274,7 @@ class AvLdmPipeline:
 def overlapping_chunks(
     chunks: Iterable[NDArray[np.uint8]], size: int, context: int
 ) -> Iterator[tuple[NDArray[np.uint8], int, int]]:
-    """Regroup a stream of frames (t, H, W, 3) into pieces of `size` with up to `context` more on either side.
+    """Regroup a stream of frames (t, H, W, 3) into pieces of at most `size`, `context` of them on either side.
 
     Yields (frames, left, right) where `left` and `right` count the context frames; only one piece is held at a time.
     """
@@ -278,10 +282,10 @@ def overlapping_chunks(
     left = 0
     for chunk in chunks:
         held = chunk if held is None else np.concatenate((held, chunk))
-        while len(held) >= left + size + context:
-            yield held[: left + size + context], left, context
-            held = held[left + size - min(context, size) :]
-            left = min(context, size)
+        while len(held) > size:
+            yield held[:size], left, context
+            held = held[size - 2 * context :]
+            left = context
     if held is not None and len(held) > left:
         yield held, left, 0
 
