@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from foleykit.core.errors import ModelError
 
 Module = TypeVar("Module", bound=nn.Module)
+NAMES_SHOWN = 3
+"""Of the names that do not fit, so that a message stays one line."""
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, *, half: bool = False) -> None:
@@ -84,6 +86,47 @@ def check_fit(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], path: Pat
     ]
     if problems:
         raise ModelError(f"{path.name} does not fit the model: {sorted(problems)[0]} ({len(problems)} problems)")
+
+
+def check_entries(
+    entries: Mapping[str, Tensor],
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    source: str,
+    ignored: Set[str] = frozenset(),
+) -> None:
+    """Raise ModelError, one line with all sorts of misfit, unless `entries` without `ignored` are as `shapes` says.
+
+    For published files, of which `source` is the name; `check_fit` is for our own.
+    """
+    found = {
+        "missing": shapes.keys() - entries.keys(),
+        "unexpected": entries.keys() - shapes.keys() - ignored,
+        "mis-shaped": {
+            f"{name} {tuple(entries[name].shape)} instead of {shape}"
+            for name, shape in shapes.items()
+            if name in entries and tuple(entries[name].shape) != shape
+        },
+        "not floating": {
+            f"{name} ({entries[name].dtype})"
+            for name in shapes.keys() & entries.keys()
+            if not entries[name].is_floating_point()
+        },
+    }
+    problems = [f"{len(names)} {kind}: {_shown(sorted(names))}" for kind, names in found.items() if names]
+    if problems:
+        raise ModelError(f"{source} does not fit; {'; '.join(problems)}")
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
+
+
+def shapes_of(build: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
+    """Return names and shapes of the state of what `build` makes, without making it in memory."""
+    with torch.device("meta"):
+        module = build()
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
 def with_weights(module: Module, path: Path) -> Module:
