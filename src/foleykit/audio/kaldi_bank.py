@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from foleykit.audio.htk_mel import htk_triangles
 from foleykit.core.errors import InputError
 
 
@@ -66,17 +67,10 @@ class KaldiBank(nn.Module):
 
 def triangles(config: KaldiBankConfig) -> Tensor:
     """Return filters (K, M) that are triangles on the mel scale over K bins from 0 Hz to half the sample rate."""
-
-    def mel(hertz: Tensor) -> Tensor:
-        return 1127.0 * (1.0 + hertz / 700.0).log()
-
-    ends = mel(torch.tensor([config.min_hz, config.max_hz], dtype=torch.float64))
-    corners = torch.linspace(float(ends[0]), float(ends[1]), config.num_mels + 2, dtype=torch.float64)
-    bins = mel(torch.arange(config.n_fft // 2 + 1, dtype=torch.float64) * config.sample_rate / config.n_fft)
-    left, centre, right = corners[:-2], corners[1:-1], corners[2:]
-    rising = (bins[:, None] - left) / (centre - left)
-    falling = (right - bins[:, None]) / (right - centre)
-    filters = torch.minimum(rising, falling).clamp(min=0)
-    # Kaldi leaves out the last bin.
-    filters[-1] = 0
-    return filters.float()
+    return htk_triangles(
+        sample_rate=config.sample_rate,
+        n_fft=config.n_fft,
+        num_mels=config.num_mels,
+        min_hz=config.min_hz,
+        max_hz=config.max_hz,
+    ).float()

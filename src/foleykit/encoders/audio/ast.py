@@ -48,11 +48,11 @@ class SpectrogramPatches(nn.Module):
 
 
 class Attention(nn.Module):
-    def __init__(self, config: AstConfig) -> None:
+    def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
-        self.num_heads = config.num_heads
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.proj = nn.Linear(config.width, config.width)
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
@@ -71,12 +71,14 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, config: AstConfig) -> None:
+    """A block of the vision transformer, under the names of the library it came from; PaSST has the same."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(config.width, eps=1e-6)
-        self.attn = Attention(config)
-        self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
-        self.mlp = FeedForward(config.width)
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = Attention(width, num_heads)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = FeedForward(width)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
@@ -92,7 +94,7 @@ class Trunk(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.dist_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.pos_embed = nn.Parameter(0.02 * torch.randn(1, config.num_patches + 2, config.width))
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
+        self.blocks = nn.ModuleList(Block(config.width, config.num_heads) for _ in range(config.num_blocks))
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
 
     def forward(self, bank: Tensor) -> Tensor:
