@@ -14,7 +14,8 @@ import pytest
 from fixtures.listening import system_heard, write_systems
 from foleykit.audio.files import write_waveform
 from foleykit.core.errors import MediaError, MediaWarning, UsageError
-from foleykit.jobs.listen import StudyRequest, make_study, named_folders, study_results
+from foleykit.jobs.listen import StudyRequest, make_study, named_folders
+from foleykit.jobs.listen_results import study_results
 from foleykit.jobs.listen_store import AnswerError, ListeningStudy
 from foleykit.video.probe import probe
 

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from fixtures.listening import TONES_HZ, system_heard, write_systems
-from foleykit.jobs.listen import StudyRequest, make_study, study_results
+from foleykit.jobs.listen import StudyRequest, make_study
+from foleykit.jobs.listen_results import study_results
 from foleykit.jobs.listen_store import ListeningStudy
 
 pytest.importorskip("fastapi", reason="the page of listening tests needs: pip install 'foleykit[web]'")

@@ -114,7 +114,7 @@ def run_serve(args: ServeArgs) -> None:
 
 def run_results(args: ResultsArgs) -> None:
     """Say how often each system was chosen, with 95 % intervals, and how far the listeners agree."""
-    from foleykit.jobs.listen import study_results
+    from foleykit.jobs.listen_results import study_results
 
     results = study_results(args.study)
     if args.json:

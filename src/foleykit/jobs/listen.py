@@ -1,4 +1,4 @@
-"""Listening tests: make one from the folders of several systems, and say what its listeners answered."""
+"""Listening tests: make one from the folders of several systems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 
 from foleykit.core.errors import MediaError, UsageError
 from foleykit.core.progress import Report, no_report
-from foleykit.evaluation.listening import CriterionResult, summarise
 from foleykit.evaluation.listening_design import QUESTIONS, Layout, plan_comparisons
 from foleykit.jobs.listen_media import (
     find_picture,
@@ -21,7 +20,7 @@ from foleykit.jobs.listen_media import (
     write_silent_picture,
     write_version,
 )
-from foleykit.jobs.listen_store import MEDIA_FOLDER, Attendance, ListeningStudy, StudyDesign
+from foleykit.jobs.listen_store import MEDIA_FOLDER, ListeningStudy, StudyDesign
 
 DEFAULT_CRITERIA = ("overall", "relevance", "alignment")
 
@@ -82,23 +81,6 @@ class StudySummary:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudyResults:
-    """What listeners answered."""
-
-    title: str
-    systems: tuple[str, ...]
-    several: bool
-    num_clips: int
-    attendance: Attendance
-    questions: Mapping[str, str]
-    criteria: tuple[CriterionResult, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values; figures are not rounded."""
-        return asdict(self)
-
-
 def make_study(request: StudyRequest, *, report: Report = no_report) -> StudySummary:
     """Pair the clips of the systems, bring them into one form that a browser plays, and write the test.
 
@@ -136,27 +118,6 @@ def make_study(request: StudyRequest, *, report: Report = no_report) -> StudySum
         unpaired=pairing.unpaired,
         unusable=unusable,
     )
-
-
-def study_results(folder: Path) -> StudyResults:
-    """Return the figures of a test as far as it has come; listeners may be answering meanwhile."""
-    study = ListeningStudy.open(folder)
-    try:
-        choices = study.choices()
-        return StudyResults(
-            title=study.title,
-            systems=study.systems,
-            several=study.several,
-            num_clips=len(study.clips),
-            attendance=study.attendance(),
-            questions=study.questions,
-            criteria=tuple(
-                summarise(choices, study.systems, key, several=study.several, seed=study.seed)
-                for key in study.questions
-            ),
-        )
-    finally:
-        study.close()
 
 
 def named_folders(words: Sequence[str]) -> dict[str, Path]:
