@@ -279,14 +279,14 @@ class Director:
                 count, period = int(rng.integers(3, 9)), 1 / rng.uniform(1.0, 4.5)
                 heights = list(min(0.2, 0.5 * speed * period * 0.5) * rng.uniform(0.75, 1.1, count))
             case "chop":
-                count, period = int(rng.integers(3, 11)), 1 / rng.uniform(2.0, 7.5)
+                count, period = int(rng.integers(3, 11)), 1 / rng.uniform(2.0, 5.5)
                 speed, swing = min(speed, 1.5), rng.uniform(0.05, 0.3)
-                heights = list(np.clip(0.25 * speed * period, 0.018, 0.08) * rng.uniform(0.8, 1.1, count))
+                heights = list(np.clip(0.25 * speed * period, 0.03, 0.08) * rng.uniform(0.8, 1.1, count))
             case _:
-                count, period = int(rng.integers(1, 5)), 1 / rng.uniform(1.8, 5.0)
+                count, period = int(rng.integers(1, 5)), 1 / rng.uniform(1.8, 4.5)
                 speed, swing = rng.uniform(0.3, 0.9), rng.uniform(0.1, 0.4)
-                heights = list(np.clip(0.25 * speed * period, 0.015, 0.06) * rng.uniform(0.8, 1.1, count))
-        yield from self._strokes(contact, [max(h, 0.015) for h in heights], period, speed, swing)
+                heights = list(np.clip(0.25 * speed * period, 0.03, 0.06) * rng.uniform(0.8, 1.1, count))
+        yield from self._strokes(contact, [max(h, 0.03) for h in heights], period, speed, swing)
         self._end()
 
     def _gesture(self, tool: Tool, target: Thing) -> Iterator[Segment]:
@@ -294,9 +294,9 @@ class Director:
         rng = self.rng
         yield from self._take(tool)
         contact, struck = self._aim(target)
-        yield self._approach(contact, rng.uniform(0.08, 0.14))
+        yield self._approach(contact, rng.uniform(0.1, 0.16))
         self._begin("gesture", struck)
-        height, gap, swing = rng.uniform(0.12, 0.24), rng.uniform(0.035, 0.08), rng.uniform(0.2, 0.8)
+        height, gap, swing = rng.uniform(0.14, 0.26), rng.uniform(0.06, 0.11), rng.uniform(0.2, 0.8)
         for _ in range(rng.integers(1, 4)):
             yield self._move(self._lift(contact, height, swing), rng.uniform(0.15, 0.4))
             yield self._move(self._lift(contact, gap, swing * gap / height), rng.uniform(0.12, 0.3))
@@ -454,7 +454,7 @@ class Director:
             yield from self._gesture(tool, target)
         elif roll < 0.17:
             yield from self._wave(tool, target)
-        elif roll < 0.65 or not things:
+        elif roll < 0.67 or not things or (0.87 <= roll < 0.93 and not round_things):
             match tool.kind:
                 case "knife":
                     action: Action = "chop"
@@ -463,10 +463,10 @@ class Director:
                 case _:
                     action = "hammer" if rng.random() < 0.5 else "hit"
             yield from self._beat(action, tool, target)
-        elif roll < 0.85:
+        elif roll < 0.87:
             held = things[rng.integers(len(things))]
             yield from self._put("drop" if rng.random() < 0.7 else "place", held)
-        elif roll < 0.93 and round_things:
+        elif roll < 0.93:
             yield from self._roll(round_things[rng.integers(len(round_things))])
         elif rng.random() < 0.5:
             yield from self._scrape_tool(tool)

@@ -11,7 +11,7 @@ from foleykit.core.errors import ConfigError
 class WorldConfig:
     """Length, picture and quality of a long video; the seed and the index say everything else."""
 
-    seconds: float = 20.0
+    seconds: float = 12.0
     """Length of the long video."""
     video_fps: float = 25.0
     """Frames per second delivered; the camera's own rate is drawn per video and resampled to the nearest frame."""

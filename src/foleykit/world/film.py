@@ -71,7 +71,7 @@ class CameraPath:
 class Film:
     """The recorded states as the camera sees them."""
 
-    def __init__(self, stage: Stage, path: CameraPath, pours: list[Deed]) -> None:
+    def __init__(self, stage: Stage, path: CameraPath, deeds: list[Deed]) -> None:
         import mujoco
 
         self._mujoco = mujoco
@@ -82,11 +82,12 @@ class Film:
         self._forearm_slot = int(model.body("forearm").mocapid[0])
         self._distractors = [(int(model.body(d.name).mocapid[0]), d) for d in stage.scene.distractors]
         self._sources = [(int(model.body(part.name).mocapid[0]), part) for part in stage.scene.sources]
-        self._pours = pours
+        self._pours = [deed for deed in deeds if deed.action == "pour"]
+        self._handling = [deed for deed in deeds if deed.held is not None]
         self._stream = [
             int(model.body(name).mocapid[0])
             for name in ("stream", *(f"drop{n}" for n in range(NUM_DROPS)))
-            if pours and name in stage.body
+            if self._pours and name in stage.body
         ]
         self._tool_state = [int(model.jnt_qposadr[model.body_jntadr[stage.body[t.name]]]) for t in stage.scene.tools]
         self._tool_geoms = [np.flatnonzero(model.geom_bodyid == stage.body[t.name]) for t in stage.scene.tools]
@@ -159,8 +160,8 @@ class Film:
     def locate(self, point: NDArray[np.float32], time: float, bodies: tuple[int, int]) -> tuple[float, float] | None:
         """Return where in the picture (right, down; 0 to 1) a contact point is seen.
 
-        None when it is outside, or hidden. The actor's own arm hides no blow of its tool: where that stops is plain to
-        see. It hides what other bodies do behind it.
+        None when it is outside, or hidden. The actor's own arm hides no blow of its tool and nothing that the thing in
+        its hand does: where that stops is plain to see. It hides what other bodies do behind it.
         """
         positions, rotations = self._path.at(np.array([time]))
         position, rotation = positions[0], rotations[0]
@@ -174,12 +175,17 @@ class Film:
         distance = float(np.linalg.norm(offset))
         geom = np.zeros(1, np.int32)
         stage = self._stage
-        hiding = self._hiding_blows if self._tools & set(bodies) else self._hiding
+        hiding = self._hiding_blows if self._handled(time) & set(bodies) else self._hiding
         hit = self._mujoco.mj_ray(stage.model, stage.data, position, offset / distance, hiding, 1, -1, geom)
         if geom[0] >= 0 and hit <= distance - 0.03 and stage.model.geom_bodyid[geom[0]] not in bodies:
             return None
         edge = -back * math.tan(math.radians(stage.scene.camera.field_of_view / 2))
         return float(0.5 + 0.5 * right / (edge * width / height)), float(0.5 - 0.5 * up / edge)
+
+    def _handled(self, time: float) -> set[int]:
+        """Return the bodies that the actor strikes with, holds or has just let go: arm and hand show where they are."""
+        held = (deed.held for deed in self._handling if deed.start <= time <= deed.end)
+        return self._tools | {self._stage.body[thing.name] for thing in held if thing is not None}
 
     def _surface_of_geom(self) -> NDArray[np.uint8]:
         """Return (G + 1,) the index into SURFACES of every geom; the last is for cells that show none."""

@@ -175,7 +175,7 @@ def _half_extents(form: Form, rng: np.random.Generator) -> tuple[float, float, f
 
 
 def solref(material: Material, rng: np.random.Generator) -> str:
-    """Return the contact stiffness and damping: hard materials bounce, cloth does not.
+    """Return the contact stiffness and damping: hard materials bounce a little, cloth does not.
 
     A damping ratio d makes a contact oscillate at 1 / (d * time constant) rad/s, which a step of 2 ms must resolve.
     """
@@ -183,11 +183,11 @@ def solref(material: Material, rng: np.random.Generator) -> str:
         case "cloth":
             return "0.02 1"
         case "wood":
-            damping = rng.uniform(0.35, 0.7)
+            damping = rng.uniform(0.6, 0.95)
         case "plastic":
-            damping = rng.uniform(0.25, 0.6)
+            damping = rng.uniform(0.5, 0.9)
         case _:
-            damping = rng.uniform(0.25, 0.55)
+            damping = rng.uniform(0.45, 0.8)
     return f"{0.0045 / damping:.5f} {damping:.3f}"
 
 

@@ -33,7 +33,7 @@ def simulate(config: WorldConfig, *, seed: int, index: int, split: Split) -> Tak
         if not stage.run(segment):
             break
     deeds = director.log.deeds
-    film = Film(stage, CameraPath(stage, rng), [deed for deed in deeds if deed.action == "pour"])
+    film = Film(stage, CameraPath(stage, rng), deeds)
     events = hear(stage, film, deeds) + _off_screen(config.seconds, rng)
     frames, times, surface_maps = film.frames()
     if rain := draw_rain(place):

@@ -114,7 +114,7 @@ def draw_camera(rng: np.random.Generator) -> CameraStyle:
         field_of_view=float(view),
         native_fps=float(rng.choice([24, 25, 29.97, 30, 50, 60])),
         jitter=0.0 if tripod else float(rng.uniform(0.002, 0.018)),
-        quick_turns=bool(head_mounted and rng.random() < 0.4),
+        quick_turns=bool(head_mounted and rng.random() < 0.15),
         left_handed=bool(rng.random() < 0.25),
         blur_shutter=float(rng.uniform(0.3, 0.9)) if rng.random() < 0.25 else 0.0,
     )
