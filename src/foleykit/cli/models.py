@@ -25,7 +25,6 @@ class InfoArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertArgs:
-    preset: Annotated[Literal["action2sound"], typer.Argument(help="Whose published files these are.")]
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")]
     video: Annotated[Path, typer.Option(help="av.pth or egovlp.pth: the video encoder.")]
     ldm: Annotated[Path | None, typer.Option(help="epoch=000007.ckpt: the trained model.")] = None
@@ -40,6 +39,20 @@ class ConvertArgs:
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model folder.")] = False
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors and warnings only.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderArgs:
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The published file.")]
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")]
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors and warnings only.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class VggishArgs(EncoderArgs):
+    pca: Annotated[Path | None, typer.Option(help="vggish_pca_params-970ea276.pth: the postprocessing.")] = None
 
 
 def run_list(args: ListArgs) -> None:
@@ -74,7 +87,7 @@ def run_info(args: InfoArgs) -> None:
 
 
 def run_convert(args: ConvertArgs) -> None:
-    """Turn published checkpoints into a model folder; nothing in them is executed."""
+    """Turn the published Action2Sound checkpoints into a model folder; nothing in them is executed."""
     from foleykit.jobs.convert import ConvertRequest, convert
 
     request = ConvertRequest(
@@ -94,3 +107,40 @@ def run_convert(args: ConvertArgs) -> None:
         for note in result.notes:
             print(note)
         print(f"{result.output}: {sum(result.num_tensors.values())} tensors, {result.num_bytes / 1e9:.2f} GB")
+
+
+def run_convert_vggish(args: VggishArgs) -> None:
+    """Turn vggish-10086976.pth into a folder that the Fréchet audio distance can be measured with."""
+    _convert_encoder("vggish", args, pca=args.pca)
+
+
+def run_convert_cnn14(args: EncoderArgs) -> None:
+    """Turn Cnn14_mAP=0.431.pth or Cnn14_16k_mAP=0.438.pth into a folder for FD, KL and inception score."""
+    _convert_encoder("cnn14", args)
+
+
+def run_convert_passt(args: EncoderArgs) -> None:
+    """Turn passt-s-f128-p16-s10-ap.476-swa.pt into a folder for FD, KL and inception score."""
+    _convert_encoder("passt", args)
+
+
+def run_convert_imagebind(args: EncoderArgs) -> None:
+    """Turn the pictures' and the sound's part of imagebind_huge.pth into a folder for the ImageBind score."""
+    _convert_encoder("imagebind", args)
+
+
+def _convert_encoder(
+    encoder: Literal["vggish", "cnn14", "passt", "imagebind"], args: EncoderArgs, *, pca: Path | None = None
+) -> None:
+    from foleykit.jobs.convert_encoder import EncoderRequest, convert_encoder, published_config
+
+    config = published_config(encoder, args.file)
+    result = convert_encoder(
+        EncoderRequest(config=config, source=args.file, output=args.output, pca=pca, overwrite=args.overwrite)
+    )
+    if args.json:
+        print_json(result.to_dict())
+    elif not args.quiet:
+        for note in result.notes:
+            print(note)
+        print(f"{result.output}: {result.num_tensors} tensors, {result.num_bytes / 1e9:.2f} GB")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,7 +87,8 @@ def convert(request: ConvertRequest, *, report: Report = no_report) -> ConvertRe
     Nothing in a published file is executed. Raises ModelError in one line when a file is not what it should be and
     UsageError when the folder exists; then nothing is written.
     """
-    check_folder(request)
+    sources = (request.latent_model, request.picture_model, request.video, request.vocoder)
+    check_folder(request.output, [path for path in sources if path is not None], overwrite=request.overwrite)
     num_tensors: dict[str, int] = {}
     notes: list[str] = []
     with folder_or_nothing(request.output) as folder:
@@ -197,20 +198,22 @@ def card(request: ConvertRequest, config: Action2SoundConfig, notes: list[str]) 
     return "\n".join(lines) + "\n"
 
 
-def check_folder(request: ConvertRequest) -> None:
-    """Raise UsageError unless the output folder can be made: it is absent or empty, or a model to overwrite."""
-    output = request.output
+def check_folder(output: Path, sources: Sequence[Path], *, overwrite: bool) -> None:
+    """Raise UsageError unless the output folder can be made: it is absent or empty, or a model to overwrite.
+
+    Raises ModelError when one of the `sources` does not exist.
+    """
     if output.is_file():
         raise UsageError(f"{output} is a file; name a folder for the model")
     if output.is_dir() and any(output.iterdir()):
         if not (output / "config.json").is_file():
             raise UsageError(f"folder {output} holds something else than a model; choose another")
-        if not request.overwrite:
+        if not overwrite:
             raise UsageError(f"{output} exists; use --overwrite or another folder")
     if not output.absolute().parent.is_dir():
         raise UsageError(f"folder {output.absolute().parent} does not exist; create it first")
-    for path in (request.latent_model, request.picture_model, request.video, request.vocoder):
-        if path is not None and not path.is_file():
+    for path in sources:
+        if not path.is_file():
             raise ModelError(f"there is no checkpoint {path}")
 
 
