@@ -77,6 +77,17 @@ def onset_candidates(
 
     Raises InputError when the waveform is not one channel of finite samples.
     """
+    return onset_course(waveform, sample_rate, config)[0]
+
+
+def onset_course(
+    waveform: NDArray[np.float32], sample_rate: int, config: OnsetConfig = OnsetConfig()
+) -> tuple[OnsetCandidates, NDArray[np.float32]]:
+    """Return the candidate onsets of a mono `waveform` (S,) and the flux (F,) they are the peaks of.
+
+    The flux has a value every `config.hop_seconds`, is never negative and 0 where nothing begins. It is 0 at both ends
+    too, where every sound comes out of nothing and is cut off. Raises InputError as `onset_candidates` does.
+    """
     if waveform.ndim != 1 or not len(waveform):
         raise InputError(f"onsets need one channel with at least one sample, got shape {waveform.shape}")
     if not np.isfinite(waveform).all():
@@ -89,7 +100,10 @@ def onset_candidates(
     peaks = _separate_peaks(excess, round(config.min_gap_seconds / config.hop_seconds))
     times = np.array([_attack_time(samples, peak * config.hop_seconds) for peak in peaks], dtype=np.float64)
     order = np.argsort(times, kind="stable")
-    return OnsetCandidates(times=times[order], strengths=excess[peaks][order].astype(np.float64))
+    candidates = OnsetCandidates(times=times[order], strengths=excess[peaks][order].astype(np.float64))
+    course, reach = flux.copy(), round((config.lag_seconds + config.window_seconds / 2) / config.hop_seconds) + 1
+    course[:reach] = course[max(0, len(course) - reach) :] = 0
+    return candidates, course
 
 
 def _flux(samples: NDArray[np.float32], config: OnsetConfig) -> NDArray[np.float32]:
