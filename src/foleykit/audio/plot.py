@@ -111,6 +111,55 @@ def envelope(
     return picture
 
 
+def histogram(
+    values: NDArray[np.floating],
+    edges: NDArray[np.floating],
+    *,
+    width: int,
+    height: int,
+    colour: Colour = (60, 90, 160),
+) -> tuple[NDArray[np.uint8], int]:
+    """Return bars (height, width, 3) of how many `values` (N,) lie between `edges` (K,), and the count at the top.
+
+    A dashed line is where all bars would end if the values were spread evenly.
+    """
+    counts, _ = np.histogram(values, edges)
+    most = max(1, int(counts.max()))
+    picture = np.full((height, width, 3), _PAPER, np.uint8)
+    bounds = np.linspace(0, width, len(counts) + 1).astype(int)
+    for count, left, right in zip(counts, bounds[:-1], bounds[1:], strict=True):
+        picture[height - round(height * count / most) :, left + 1 : right - 1] = colour
+    even = min(height - 1, max(0, height - round(height * float(counts.mean()) / most)))
+    picture[even, np.arange(width) % 12 < 6] = _INK
+    return picture, most
+
+
+def curve(
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    *,
+    limits: tuple[float, float],
+    width: int,
+    height: int,
+    colour: Colour = (60, 90, 160),
+) -> NDArray[np.uint8]:
+    """Return points `x`, `y` (N,) joined in order (height, width, 3), both axes within `limits`, over the diagonal."""
+    from PIL import Image, ImageDraw
+
+    low, high = limits
+    page = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(page)
+    draw.line((0, height - 1, width - 1, 0), fill=_GRID, width=2)
+    points = [
+        (float((a - low) / (high - low) * (width - 1)), float((high - b) / (high - low) * (height - 1)))
+        for a, b in zip(x, y, strict=True)
+    ]
+    draw.line(points, fill=colour, width=3)
+    for left, top in points:
+        draw.ellipse((left - 5, top - 5, left + 5, top + 5), fill=colour)
+    return np.asarray(page)
+
+
 def frame_strip(
     frames: NDArray[np.uint8], frame_times: NDArray[np.floating], seconds: float, *, width: int, height: int
 ) -> NDArray[np.uint8]:
@@ -135,10 +184,13 @@ def colours(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.rint(_STOPS[below] * (1 - share) + _STOPS[below + 1] * share).astype(np.uint8)
 
 
-def sheet(title: str, rows: Sequence[Row], seconds: float) -> Image:
+def sheet(
+    title: str, rows: Sequence[Row], seconds: float = 1.0, *, axis_ticks: Sequence[tuple[float, str]] | None = None
+) -> Image:
     """Return one picture with all rows under each other over a time axis of `seconds`.
 
-    Raises InputError when the rows are not equally wide.
+    `axis_ticks`, (share of the width from the left, text), make it another axis than time. Raises InputError when the
+    rows are not equally wide.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -172,8 +224,10 @@ def sheet(title: str, rows: Sequence[Row], seconds: float) -> Image:
                     (left + 4, top + 8), mark.label, (255, 255, 255), small, stroke_width=1, stroke_fill=(0, 0, 0)
                 )
         top = bottom + _GAP
-    for second, text in _time_ticks(seconds, width):
-        x = _MARGIN_LEFT + second / seconds * width
+    if axis_ticks is None:
+        axis_ticks = [(second / seconds, text) for second, text in _time_ticks(seconds, width)]
+    for share, text in axis_ticks:
+        x = _MARGIN_LEFT + share * width
         draw.line((x, top - _GAP + 1, x, top - _GAP + 6), fill=_INK)
         draw.text((x, top), text, _INK, small, anchor="mt")
     return page

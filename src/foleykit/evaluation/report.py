@@ -53,11 +53,9 @@ class Report:
     def to_markdown(self) -> str:
         """Return a Markdown table; intervals in brackets, an arrow for the better direction."""
         columns = self._columns()
-        lines = ["| sound | " + " | ".join(_heading(metric) for metric in columns) + " |"]
+        lines = ["| sound | " + " | ".join(heading(metric) for metric in columns) + " |"]
         lines.append("|---" * (len(columns) + 1) + "|")
-        lines += [
-            "| " + " | ".join([row.name, *(_cell(row, metric) for metric in columns)]) + " |" for row in self.rows
-        ]
+        lines += ["| " + " | ".join([row.name, *(cell(row, metric) for metric in columns)]) + " |" for row in self.rows]
         return "\n".join(lines)
 
     def print(self) -> None:
@@ -70,9 +68,9 @@ class Report:
             table = Table(title=None if first else self.title, title_justify="left")
             table.add_column("sound", no_wrap=True)
             for metric in columns[first : first + 4]:
-                table.add_column(_heading(metric), justify="right")
+                table.add_column(heading(metric), justify="right")
             for row in self.rows:
-                cells = (_cell(row, metric).replace(" [", "\n[") for metric in columns[first : first + 4])
+                cells = (cell(row, metric).replace(" [", "\n[") for metric in columns[first : first + 4])
                 table.add_row(row.name, *cells)
             Console(markup=False).print(table)
 
@@ -86,12 +84,14 @@ class Report:
         return [metric for metric in self.metrics if any(metric.key in row.estimates for row in self.rows)]
 
 
-def _heading(metric: Metric) -> str:
+def heading(metric: Metric) -> str:
+    """Return a metric's title with an arrow for its better direction."""
     arrows = {"higher": " ↑", "lower": " ↓", "zero": " → 0", "neither": ""}
     return metric.title + arrows[metric.better]
 
 
-def _cell(row: Row, metric: Metric) -> str:
+def cell(row: Row, metric: Metric) -> str:
+    """Return a figure with its interval, a dash where there is none."""
     if metric.key not in row.estimates:
         return "-"
     estimate, digits = row.estimates[metric.key], metric.decimals
