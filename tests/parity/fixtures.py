@@ -29,8 +29,8 @@ def root() -> Path:
 
 
 @cache
-def recipe() -> dict[str, Any]:
-    return json.loads((root() / "avldm" / "recipe.json").read_text())
+def recipe(folder: str = "avldm") -> dict[str, Any]:
+    return json.loads((root() / folder / "recipe.json").read_text())
 
 
 @cache
@@ -78,10 +78,11 @@ class Recording:
     """One file of recorded tensors."""
 
     name: str
+    folder: str = "avldm"
 
     @property
     def path(self) -> Path:
-        return root() / "avldm" / f"{self.name}.safetensors"
+        return root() / self.folder / f"{self.name}.safetensors"
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
@@ -110,9 +111,9 @@ class Recording:
             )
 
 
-def recording(name: str) -> Recording:
+def recording(name: str, folder: str = "avldm") -> Recording:
     root()
-    return Recording(name)
+    return Recording(name, folder)
 
 
 RESULTS: dict[str, tuple[float, float]] = {}
