@@ -262,7 +262,7 @@ def read_system(name: str, folder: Path) -> System:
         raise MediaError(f"{path}: no such file; write it with `foley evaluate ... -o {folder}`, or pass --reference")
     try:
         return _system(name, json.loads(path.read_text(encoding="utf-8")))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError) as error:
         raise MediaError(f"{path}: is no report of `foley evaluate GENERATED --reference DIR`") from error
 
 
