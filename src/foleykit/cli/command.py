@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
 
+import typer.core
+
 
 class Args(Protocol):
     """A frozen dataclass whose fields are annotated with `typer.Argument` or `typer.Option`."""
@@ -39,3 +41,14 @@ def as_command(args_type: type[ArgsT], run: Callable[[ArgsT], None]) -> Callable
         ]
     )
     return command
+
+
+class EvaluateGroup(typer.core.TyperGroup):
+    """A group in which `foley evaluate FOLDER ...` is its command `media`, and `--compare` is its command `compare`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command's name in front where it is left out."""
+        if args and args[0] not in self.commands and args[0] != "--help":
+            name = "compare" if "--compare" in args else "media"
+            args = [name, *(word for word in args if word != "--compare")]
+        return super().parse_args(ctx, args)

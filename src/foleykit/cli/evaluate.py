@@ -81,6 +81,7 @@ def run_world(args: WorldArgs) -> None:
 def run_model(args: ModelArgs) -> None:
     """Score a model on clips of unseen places: quiet, true and retrieved ambience, a retrieval baseline, the dial."""
     from foleykit.evaluation.material_classifier import MaterialClassifier
+    from foleykit.evaluation.plots import dial_curve
     from foleykit.evaluation.world import evaluate_world
     from foleykit.jobs.load import load
     from foleykit.models.avldm.pipeline import AvLdmPipeline
@@ -119,6 +120,8 @@ def run_model(args: ModelArgs) -> None:
         dial = recipe.read_dial(clips, model)
     show(result, args.output, as_json=args.json)
     (args.output / "dial.json").write_text(json.dumps(asdict(dial), indent=2) + "\n")
+    asked, heard = zip(*((point.level_db, point.gap_level_db) for point in dial.points), strict=True)
+    dial_curve(args.output / "dial.png", asked, heard, dial.spearman)
     if not args.json:
         points = ", ".join(f"{point.level_db:.0f} → {point.gap_level_db:.1f}" for point in dial.points)
         print(f"ambience asked for → heard, dBFS: {points}; Spearman {dial.spearman:.3f}")

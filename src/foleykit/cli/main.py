@@ -10,10 +10,11 @@ from types import FrameType
 from typing import NoReturn, TextIO
 
 import typer
+import typer.core
 
 from foleykit import __version__
-from foleykit.cli import data, demo, doctor, evaluate, generate, index, listen, models, train, world
-from foleykit.cli.command import as_command
+from foleykit.cli import data, demo, doctor, evaluate, evaluate_media, generate, index, listen, models, train, world
+from foleykit.cli.command import EvaluateGroup, as_command
 from foleykit.cli.show import print_error
 from foleykit.core.errors import FoleyError, UsageError
 
@@ -41,7 +42,13 @@ def build_app() -> typer.Typer:
     models_app.add_typer(convert_app, name="convert")
     app.add_typer(models_app, name="models")
 
-    evaluate_app = _group("Score generated sound, beside ground truth and chance.")
+    evaluate_app = _group(
+        "Score generated sound, beside ground truth and chance. `foley evaluate GENERATED --reference DIR` is short "
+        "for `foley evaluate media ...`, `foley evaluate --compare A B` for `foley evaluate compare A B`.",
+        kind=EvaluateGroup,
+    )
+    evaluate_app.command("media")(as_command(evaluate_media.MediaArgs, evaluate_media.run_media))
+    evaluate_app.command("compare")(as_command(evaluate_media.CompareArgs, evaluate_media.run_compare))
     evaluate_app.command("model")(as_command(evaluate.ModelArgs, evaluate.run_model))
     evaluate_app.command("world")(as_command(evaluate.WorldArgs, evaluate.run_world))
     evaluate_app.command("real")(as_command(evaluate.RealArgs, evaluate.run_real))
@@ -85,8 +92,9 @@ def build_app() -> typer.Typer:
     return app
 
 
-def _group(help_text: str) -> typer.Typer:
+def _group(help_text: str, kind: type[typer.core.TyperGroup] = typer.core.TyperGroup) -> typer.Typer:
     return typer.Typer(
+        cls=kind,
         help=help_text,
         no_args_is_help=False,
         add_completion=False,
