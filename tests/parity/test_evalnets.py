@@ -416,12 +416,10 @@ def test_usual_mistakes_exceed_the_tolerances() -> None:
     waveform = sounds(rec)["chirp"][None]
     assert (wrong(waveform)[0] - rec.expected("chirp_mel")).abs().max() > 2e-3
     rec = recorded("imagebind_tiny")
-    config_of_audio = imagebind_config("imagebind_tiny").audio
+    audio = imagebind_config("imagebind_tiny").audio
     whole = sounds(rec)["audio"][None]
-    apart = torch.cat(
-        [
-            ClipMels(replace(config_of_audio, num_clips=1))(whole[:, a:b])
-            for a, b in clip_samples(whole.shape[1], config_of_audio)
-        ]
-    )
-    assert (apart - rec.expected("audio_mel")).abs().max() > 1e-2
+    spans = clip_samples(whole.shape[1], audio)
+    alone = ClipMels(replace(audio, num_clips=1))
+    apart = torch.cat([alone(whole[:, start:end]) for start, end in spans])
+    if spans[0][1] > spans[1][0]:  # Only clips that overlap influence each other.
+        assert (apart - rec.expected("audio_mel")).abs().max() > 1e-2
