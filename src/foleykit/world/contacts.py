@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 MERGE_SECONDS = 0.04
 """Impacts of one body closer than this are heard as one."""
-AUDIBLE_IMPULSE = 0.012
-"""N s; weaker impacts make no event."""
+AUDIBLE_IMPULSE = 0.025
+"""N s; weaker impacts make no event: 100 g that settle at a hand's pace."""
 AUDIBLE_TOUCH = 0.004
 """N s; the same for blows with a tool or a fingertip, which are meant."""
 LEAP = 0.2

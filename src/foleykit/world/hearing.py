@@ -32,6 +32,8 @@ FIRST_EVENT = 0.1
 """Seconds; what touches earlier is the scene coming to life."""
 LOUDEST_SHOVE = 0.05
 """N s; weaker leaps of force while something is pushed about belong to the scraping."""
+PAUSE = 0.3
+"""Seconds; rubbing or rolling that halts for less goes on: nothing seen begins anew."""
 SLOWEST_IMPACT = 0.05
 """m/s; leaps of force between bodies that move slower are settling, not impacts."""
 
@@ -212,7 +214,7 @@ def _sustained(
     if not rolls:
         intensity = np.where(sliding, intensity, 0).astype(np.float32)
     events = []
-    for start, end in sounding_spells(intensity, threshold=0.03, gap=round(0.06 / step), shortest=round(0.12 / step)):
+    for start, end in sounding_spells(intensity, threshold=0.03, gap=round(PAUSE / step), shortest=round(0.12 / step)):
         by_tool = mover in tools
         ringing = scene.surface if by_tool or things[mover].material == "cloth" else things[mover]
         striker = (
