@@ -93,8 +93,8 @@ def run_media(args: MediaArgs) -> None:
     for key in required:
         if key not in known:
             raise UsageError(f'protocol {args.protocol} has no figure "{key}"; it has {", ".join(known)}')
-    if args.embedding is not None and "fd_material" not in known:
-        raise UsageError(f"protocol {args.protocol} has no figure of an embedding; leave out --embedding")
+    if (args.embedding or args.networks) and not PROTOCOLS[args.protocol].networks:
+        raise UsageError(f"protocol {args.protocol} needs no network; leave out --embedding and --networks")
     request = EvaluateRequest(
         generated=args.generated,
         reference=args.reference,
@@ -123,6 +123,8 @@ def run_compare(args: CompareArgs) -> None:
 
     folders = name_systems(args.systems)
     reference = args.reference
+    if reference is None and (args.networks is not None or args.seconds is not None):
+        raise UsageError("reports are compared as they are; --networks and --seconds need --reference")
     with progress(quiet=args.json) as report:
         if reference is None:
             result = compare_reports(folders, is_partial=args.partial, output=args.output)
