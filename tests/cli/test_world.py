@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ if find_spec("mujoco") is None:
 
 from foleykit.cli.world import CacheArgs, PreviewArgs, run_cache, run_preview
 from foleykit.core.errors import ConfigError, UsageError
+from foleykit.world.config import WorldConfig
 
 
 def test_build_renders_the_split_and_says_where(tmp_path, capsys):
@@ -20,6 +22,10 @@ def test_build_renders_the_split_and_says_where(tmp_path, capsys):
         pytest.skip(f"the world cannot be rendered here: {error}")
     assert json.loads(capsys.readouterr().out) == {"folder": str(tmp_path / "train"), "num_videos": 1}
     assert (tmp_path / "train" / "000000" / "audio.npy").is_file()
+
+
+def test_a_cache_is_what_a_training_reads() -> None:
+    assert CacheArgs(folder=Path("cache")).seconds == WorldConfig().seconds
 
 
 def test_preview_does_not_replace_files(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,18 +113,25 @@ def run_model(args: ModelArgs) -> None:
             for name, ambient in ambients.items()
         }
         folders["retrieval baseline"] = recipe.retrieve_condition(
-            clips, model, open_world(data, "train")[:RETRIEVAL_VIDEOS]
+            clips, model, open_world(replace(data, num_videos=RETRIEVAL_VIDEOS), "train")
         )
         result = evaluate_world(reference, folders, classifier=classifier, progress=report)
         report("dial", 0)
         dial = recipe.read_dial(clips, model)
+        report("retrieval", 0)
+        retrieval = recipe.read_retrieval(clips, model)
     show(result, args.output, as_json=args.json)
     (args.output / "dial.json").write_text(json.dumps(asdict(dial), indent=2) + "\n")
     asked, heard = zip(*((point.level_db, point.gap_level_db) for point in dial.points), strict=True)
     dial_curve(args.output / "dial.png", asked, heard, dial.spearman)
+    (args.output / "retrieval.json").write_text(json.dumps(asdict(retrieval), indent=2) + "\n")
     if not args.json:
         points = ", ".join(f"{point.level_db:.0f} → {point.gap_level_db:.1f}" for point in dial.points)
         print(f"ambience asked for → heard, dBFS: {points}; Spearman {dial.spearman:.3f}")
+        print(
+            f"ambience that auto picks: right in {retrieval.num_right} of {retrieval.num_scenes} unseen scenes, "
+            f"{retrieval.accuracy:.2f}; a blind draw {retrieval.chance:.2f}"
+        )
 
 
 def run_real(args: RealArgs) -> None:

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 import typer
 
 from foleykit.cli.show import print_json, progress
-from foleykit.world.config import WorldConfig
 
 Option = typer.Option
 
@@ -20,7 +19,7 @@ class PreviewArgs:
     seed: Annotated[int, Option(min=0, help="Draws the world.")] = 0
     index: Annotated[int, Option(min=0, help="Which long video of the split.")] = 0
     split: Annotated[Literal["train", "valid", "test"], Option(help="Whose places.")] = "train"
-    seconds: Annotated[float, Option(metavar="S", help="Length of the video.")] = WorldConfig.seconds
+    seconds: Annotated[float, Option(metavar="S", help="Length of the video.")] = 12.0
     size: Annotated[int, Option(metavar="PIXELS", help="Width and height of the pictures.")] = 224
     sample_rate: Annotated[int, Option(metavar="HZ", min=8000, max=192_000, help="Of the sound.")] = 48_000
     recordings: Annotated[
@@ -38,7 +37,7 @@ class CacheArgs:
     split: Annotated[Literal["train", "valid", "test"], Option(help="Whose places.")] = "train"
     num_videos: Annotated[int, Option(metavar="N", min=1, help="Long videos that the split should have.")] = 1000
     seed: Annotated[int, Option(min=0, help="Draws the world.")] = 0
-    seconds: Annotated[float, Option(metavar="S", help="Length of each video.")] = WorldConfig.seconds
+    seconds: Annotated[float, Option(metavar="S", help="Length of each video.")] = 12.0
     size: Annotated[int, Option(metavar="PIXELS", help="Width and height of the pictures.")] = 96
     sample_rate: Annotated[int, Option(metavar="HZ", min=8000, max=192_000, help="Of the sound.")] = 16_000
     num_ambients: Annotated[int, Option(metavar="N", min=1, help="Backgrounds rendered for each video.")] = 3
@@ -53,6 +52,7 @@ class CacheArgs:
 
 def run_preview(args: PreviewArgs) -> None:
     """Write one simulated long video, its stems and a labelled spectrogram sheet."""
+    from foleykit.world.config import WorldConfig
     from foleykit.world.preview import preview
     from foleykit.world.recordings import Recordings
 
@@ -78,6 +78,7 @@ def run_preview(args: PreviewArgs) -> None:
 def run_cache(args: CacheArgs) -> None:
     """Render long videos to disk for training; a killed run goes on where it was when started again."""
     from foleykit.world.cache import build_cache
+    from foleykit.world.config import WorldConfig
 
     config = WorldConfig(seconds=args.seconds, frame_size=(args.size, args.size))
     with progress(quiet=args.quiet) as report:
