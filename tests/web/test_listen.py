@@ -114,7 +114,13 @@ class Server:
     def __init__(self, folder: Path) -> None:
         words = ["listen", "serve", str(folder), "--port", "0"]
         code = f"from foleykit.cli.main import main; main({words!r})"
-        self.process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        # A shell's background jobs ignore Ctrl+C, and so would what they start.
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip().rstrip("/")
         self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
