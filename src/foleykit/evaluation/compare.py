@@ -18,7 +18,7 @@ from foleykit.evaluation.metrics import Metric
 from foleykit.evaluation.metrics.intervals import Estimate, bootstrap_percentile
 from foleykit.evaluation.metrics.paired_difference import Figure, PairedDifference, holm, paired_difference
 from foleykit.evaluation.protocols import PROTOCOLS, Figures, ProtocolName, mean
-from foleykit.evaluation.report import Report, Row, cell, heading
+from foleykit.evaluation.report import Report, Row, cell, heading, print_lines, write_pair
 
 SIGNIFICANT = 0.05
 REPORT = "report.json"
@@ -123,26 +123,11 @@ class Comparison:
 
     def print(self) -> None:
         """Print figures and ranks to the terminal."""
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(title=self.table.title, title_justify="left")
-        table.add_column("figure", no_wrap=True)
-        for row in self.table.rows:
-            table.add_column(row.name, justify="right")
-        for line in self._lines():
-            table.add_row(line[0], *(text.replace(" [", "\n[") for text in line[1:]))
-        console = Console(markup=False)
-        console.print(table)
-        for sentence in self.sentences():
-            console.print(sentence, soft_wrap=True, highlight=False)
+        print_lines(self.table.title, [row.name for row in self.table.rows], self._lines(), self.sentences())
 
     def save(self, folder: Path) -> None:
         """Write comparison.json and comparison.md."""
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.to_json(), indent=2, allow_nan=False)
-        (folder / "comparison.json").write_text(text + "\n", encoding="utf-8")
-        (folder / "comparison.md").write_text(f"# {self.table.title}\n\n{self.to_markdown()}\n", encoding="utf-8")
+        write_pair(folder, "comparison", self.to_json(), self.table.title, self.to_markdown())
 
     def _lines(self) -> list[list[str]]:
         lines = [

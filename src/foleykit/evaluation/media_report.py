@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from foleykit.evaluation.metrics.onset_offsets import OffsetSummary
 from foleykit.evaluation.pairing import LeftOut
-from foleykit.evaluation.report import Report, cell, heading
+from foleykit.evaluation.report import Report, cell, heading, print_lines, write_pair
 
 NAMED = 5
 """Clips that are named per reason on the terminal; the JSON names all."""
@@ -100,26 +99,11 @@ class MediaReport:
 
     def print(self) -> None:
         """Print the figures to the terminal, then what was left out."""
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(title=self.table.title, title_justify="left")
-        table.add_column("figure", no_wrap=True)
-        for row in self.table.rows:
-            table.add_column(row.name, justify="right")
-        for line in self._lines():
-            table.add_row(line[0], *(text.replace(" [", "\n[") for text in line[1:]))
-        console = Console(markup=False)
-        console.print(table)
-        for sentence in self.sentences():
-            console.print(sentence, soft_wrap=True, highlight=False)
+        print_lines(self.table.title, [row.name for row in self.table.rows], self._lines(), self.sentences())
 
     def save(self, folder: Path) -> None:
         """Write report.json and report.md."""
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.to_json(), indent=2, allow_nan=False)
-        (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-        (folder / "report.md").write_text(f"# {self.table.title}\n\n{self.to_markdown()}\n", encoding="utf-8")
+        write_pair(folder, "report", self.to_json(), self.table.title, self.to_markdown())
 
     def _lines(self) -> list[list[str]]:
         """Return the cells of each line: a figure's heading and its value in every row."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,7 @@ class Report:
 
     def save(self, folder: Path) -> None:
         """Write report.json and report.md."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_text(json.dumps(self.to_json(), indent=2) + "\n", encoding="utf-8")
-        (folder / "report.md").write_text(f"# {self.title}\n\n{self.to_markdown()}\n", encoding="utf-8")
+        write_pair(folder, "report", self.to_json(), self.title, self.to_markdown())
 
     def _columns(self) -> list[Metric]:
         return [metric for metric in self.metrics if any(metric.key in row.estimates for row in self.rows)]
@@ -96,3 +94,28 @@ def cell(row: Row, metric: Metric) -> str:
         return "-"
     estimate, digits = row.estimates[metric.key], metric.decimals
     return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def print_lines(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]], sentences: Sequence[str]) -> None:
+    """Print one figure a line, one system a column, intervals below the figures, then how it is read."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("figure", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right")
+    for line in lines:
+        table.add_row(line[0], *(text.replace(" [", "\n[") for text in line[1:]))
+    console = Console(markup=False)
+    console.print(table)
+    for sentence in sentences:
+        console.print(sentence, soft_wrap=True, highlight=False)
+
+
+def write_pair(folder: Path, stem: str, values: Mapping[str, Any], title: str, markdown: str) -> None:
+    """Write the same figures as `stem`.json and `stem`.md; raises ValueError when one is not a number."""
+    text = json.dumps(values, indent=2, allow_nan=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
+    (folder / f"{stem}.md").write_text(f"# {title}\n\n{markdown}\n", encoding="utf-8")

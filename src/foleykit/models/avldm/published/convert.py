@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from foleykit.codecs.hifigan import HifiGan, HifiGanConfig, fold_weight_norm
+from foleykit.core.checkpoint import check_entries
 from foleykit.core.errors import ConfigError, ModelError
 from foleykit.encoders.visual.timesformer import TimeSformer
 from foleykit.models.avldm.published.config import Action2SoundConfig
@@ -244,36 +245,6 @@ def is_ambient_encoder_trained(conditioner: Mapping[str, Tensor]) -> bool:
 def largest_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
     """Return the largest absolute difference between tensors of the same names."""
     return max(float((one[name] - other[name]).abs().max()) for name in one)
-
-
-def check_entries(
-    entries: Mapping[str, Tensor],
-    shapes: Mapping[str, tuple[int, ...]],
-    *,
-    source: str,
-    ignored: set[str] | frozenset[str] = frozenset(),
-) -> None:
-    """Raise ModelError, one line with all sorts of misfit, unless `entries` without `ignored` are as `shapes` says."""
-    missing = sorted(shapes.keys() - entries.keys())
-    unexpected = sorted(entries.keys() - shapes.keys() - ignored)
-    misshaped = sorted(
-        f"{name} {tuple(entries[name].shape)} instead of {shape}"
-        for name, shape in shapes.items()
-        if name in entries and tuple(entries[name].shape) != shape
-    )
-    not_numbers = sorted(
-        f"{name} ({entries[name].dtype})"
-        for name in shapes.keys() & entries.keys()
-        if not entries[name].is_floating_point()
-    )
-    found = {"missing": missing, "unexpected": unexpected, "mis-shaped": misshaped, "not floating": not_numbers}
-    problems = [f"{len(names)} {kind}: {_shown(names)}" for kind, names in found.items() if names]
-    if problems:
-        raise ModelError(f"{source} does not fit; {'; '.join(problems)}")
-
-
-def _shown(names: list[str]) -> str:
-    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 def _taken(entries: Mapping[str, Tensor], wanted: Mapping[str, Place]) -> dict[str, Tensors]:
