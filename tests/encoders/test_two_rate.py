@@ -6,7 +6,9 @@ import torch
 from foleykit.core.errors import InputError
 from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
 
-CONFIG = TwoRateConfig(size=32, width=32, motion_width=8, appearance_width=8, num_temporal_blocks=2)
+CONFIG = TwoRateConfig(
+    size=32, width=32, motion_width=8, num_motion_blocks=2, appearance_width=8, num_temporal_blocks=2
+)
 
 
 @pytest.mark.parametrize("num_frames", [1, 3, 11, 25])

@@ -13,7 +13,7 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import save_weights
 from foleykit.core.config import from_dict, save_config, to_dict
 from foleykit.core.errors import ConfigError, InputError, ModelError
-from foleykit.core.types import AudioBatch, GeneratorBatch, VideoBatch
+from foleykit.core.types import AudioBatch, GeneratorBatch, SimilarityBatch, VideoBatch
 from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
@@ -89,9 +89,10 @@ def test_the_video_encoder_learns_one_batch() -> None:
         onset=(torch.rand(2, 20) > 0.8).float(),
         material=torch.randint(0, 7, (2, 20)),
         action=torch.randint(0, 11, (2, 20)),
-        envelope=torch.randn(2, 20, 16),
+        sound=torch.randn(2, 20, 8),
         contact=(torch.rand(2, 20, 4, 4) > 0.95).float(),
         surface=torch.randint(0, 9, (2, 4, 8, 8)),
+        ambience=torch.randint(0, 2, (2, 11)).float(),
     )
     assert learns(VideoObjective(TwoRateEncoder(CONFIG.video)), batch)
 
@@ -124,7 +125,22 @@ def generator_batch() -> GeneratorBatch:
 def test_the_denoiser_and_the_towers_learn_one_batch() -> None:
     assert learns(GeneratorObjective(Denoiser(CONFIG.denoiser), video_dropout=0.0), generator_batch(), steps=150)
     towers = AvSimilarity(AvSimilarityConfig(video_width=32, latent_width=8))
-    assert learns(SimilarityObjective(towers), generator_batch())
+    batch = generator_batch()
+    pairs = SimilarityBatch(latents=batch.latents, video=batch.video, seen=torch.eye(4))
+    assert learns(SimilarityObjective(towers), pairs)
+
+
+def test_sounds_of_places_with_the_same_backgrounds_are_equally_right() -> None:
+    """Two places with one background between them: the loss is least when both sounds score alike for both pictures."""
+    towers = AvSimilarity(AvSimilarityConfig(video_width=32, latent_width=8))
+    batch = generator_batch()
+    seen = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]])
+    pairs = SimilarityBatch(latents=batch.latents, video=batch.video, seen=seen)
+    assert learns(SimilarityObjective(towers), pairs, steps=300)
+    scores = towers.embed_video(pairs.video) @ towers.embed_audio(pairs.latents).T
+    same = seen @ seen.T > 0
+    assert scores[same].min() > scores[~same].max()
+    assert scores[same].std() < 0.1
 
 
 def test_without_video_the_pictures_do_not_matter_and_without_ambient_the_neighbour_does_not() -> None:

@@ -10,7 +10,14 @@ import pytest
 from foleykit.core.errors import FoleyError, ModelError, UsageError
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.recipes.ambient_library import write_library
-from foleykit.recipes.avldm_batches import contact_targets, draw_neighbour, is_audible, onset_targets
+from foleykit.recipes.avldm_batches import (
+    Crop,
+    contact_targets,
+    crop_frames,
+    draw_neighbour,
+    is_audible,
+    onset_targets,
+)
 from foleykit.recipes.avldm_evaluation import (
     WorldSetArgs,
     generate_condition,
@@ -65,6 +72,25 @@ def test_a_contact_is_hottest_in_its_cell_and_frame_and_unseen_ones_leave_no_hea
     heat = contact_targets([seen, event(1.6)], 1.0, 25, 25.0, 4)
     assert heat.shape == (25, 4, 4) and heat[5, 1, 3] == 1.0 and (heat == 1).sum() == 1
     assert heat[[4, 6], 1, 3].tolist() == pytest.approx([0.6, 0.6]) and heat[10:].max() == 0
+
+
+def test_a_crop_moves_and_drops_what_is_seen_as_it_does_the_picture() -> None:
+    """The cell of a marked pixel, of its event and of its surface stay one cell."""
+    frames = np.zeros((1, 96, 96, 3), np.uint8)
+    frames[0, 60:64, 40:44] = 255
+    surface = np.zeros((24, 24), np.int64)
+    surface[15, 10] = 1
+    seen = replace(event(1.0), point=(42 / 96, 62 / 96))
+    crop = Crop(left=0.25, top=0.125, size=0.75)
+    shown = crop_frames(frames, crop)[0, ..., 0]
+    moved = crop.seen(seen)
+    assert moved.point == pytest.approx((0.25, (62 / 96 - 0.125) / 0.75)) and moved.on_screen
+    down, right = (float(pixels.mean()) for pixels in np.nonzero(shown > 128))
+    assert (right / 96, down / 96) == pytest.approx(moved.point, abs=0.01)
+    rows, columns = crop.cells(24)
+    assert surface[rows, columns][int(moved.point[1] * 24), int(moved.point[0] * 24)] == 1
+    outside = replace(crop, left=0.0, size=0.4).seen(seen)
+    assert not outside.on_screen and outside.point is None
 
 
 def test_a_touch_counts_when_the_sound_rises_with_it() -> None:

@@ -50,6 +50,9 @@ class Args:
     checkpoint_every: Annotated[int, Option(metavar="N", min=1, help="Steps between checkpoints and validations.")] = (
         200
     )
+    bf16: Annotated[
+        bool, Option("--bf16", help="Compute in bfloat16: about twice as fast where the processor knows it.")
+    ] = False
     bundle: Annotated[
         Path | None, Option(metavar="DIR", help="At the end write a model folder that foley generate --model takes.")
     ] = None
@@ -98,6 +101,7 @@ def run(args: Args) -> None:
                 resume=args.resume,
                 uses_ambient=args.ambient,
                 checkpoint_every=args.checkpoint_every,
+                bf16=args.bf16,
             )
             total = args.num_steps or DEFAULTS[stage].num_steps
 
@@ -124,10 +128,10 @@ def run_vocoder(args: Args) -> None:
     from foleykit.recipes.world_data import WorldDataArgs
     from foleykit.training.processes import join_processes
 
-    if args.stage != "all" or args.bundle is not None or not args.ambient:
+    if args.stage != "all" or args.bundle is not None or not args.ambient or args.bf16:
         raise UsageError(
-            "vocoder-128x16k is trained in one stage and writes its own folder: leave out --stage, "
-            "--bundle and --no-ambient"
+            "vocoder-128x16k is trained in one stage, in fp32, and writes its own folder: leave out --stage, "
+            "--bundle, --no-ambient and --bf16"
         )
     device = choose_device(args.device)
     is_main = join_processes(device).is_main

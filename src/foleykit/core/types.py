@@ -56,12 +56,14 @@ class VideoBatch:
     """(B, T) int64, `IGNORED` where nothing rings."""
     action: Tensor
     """(B, T) int64, `IGNORED` where nothing is done."""
-    envelope: Tensor
-    """(B, T, bands) normalised log level of the action stem."""
+    sound: Tensor
+    """(B, T, D) latents of the action stem alone."""
     contact: Tensor
     """(B, T, C, C) in [0, 1]: 1 at the cell and frame of a visible impact, less around it."""
     surface: Tensor
     """(B, T', M, M) int64 class of what each part of the picture shows, every slow frame."""
+    ambience: Tensor
+    """(B, kinds) 1 for every kind of background that is heard, else 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,3 +74,13 @@ class GeneratorBatch:
     """(B, L, W) features"""
     ambient: Tensor
     """(B, D, L) latents of the mixture at another moment of the same long video"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarityBatch:
+    latents: Tensor
+    """(B, D, L) of the mixture"""
+    video: Tensor
+    """(B, L, W) features of another moment of the same long video"""
+    seen: Tensor
+    """(B, K) 1 for every kind of ambience whose source is in sight, or for none of them"""

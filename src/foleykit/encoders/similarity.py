@@ -30,7 +30,7 @@ class AvSimilarity(nn.Module):
             nn.Linear(config.hidden_width, config.embedding_width),
         )
         self.audio = nn.Sequential(
-            nn.Linear(2 * config.latent_width, config.hidden_width),
+            nn.Linear(3 * config.latent_width, config.hidden_width),
             nn.GELU(),
             nn.Linear(config.hidden_width, config.embedding_width),
         )
@@ -43,5 +43,7 @@ class AvSimilarity(nn.Module):
 
     def embed_audio(self, latents: Tensor) -> Tensor:
         """Return unit embeddings (B, E) of `latents` (B, D, L)."""
-        summary = torch.cat((latents.mean(dim=2), latents.std(dim=2, correction=0)), dim=1)
-        return nn.functional.normalize(self.audio(summary), dim=1)
+        changes = latents.diff(dim=2, prepend=latents[:, :, :1])
+        # How much and how fast it changes tells babble from traffic, whose spectra are alike.
+        spreads = [part.std(dim=2, correction=0) for part in (latents, changes)]
+        return nn.functional.normalize(self.audio(torch.cat((latents.mean(dim=2), *spreads), dim=1)), dim=1)

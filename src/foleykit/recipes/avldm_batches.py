@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, VideoBatch
+from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, SimilarityBatch, VideoBatch
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.world.cache import CachedVideo
-from foleykit.world.types import ACTIONS, MATERIALS, SoundEvent
+from foleykit.world.sources import AUDIBLE_DB, audible_sources
+from foleykit.world.types import ACTIONS, AMBIENCE_KINDS, MATERIALS, Place, SoundEvent
 
 PCM_SCALE = 32768.0
 
@@ -90,14 +91,16 @@ def class_targets(
     return material, action
 
 
-def envelope_bands(action: NDArray[np.int16], num_frames: int, num_bands: int) -> NDArray[np.float32]:
-    """Return (T, bands) normalised log magnitudes of the action stem, bands spaced logarithmically."""
-    hop = action.shape[-1] // num_frames
-    frames = action[: num_frames * hop].reshape(num_frames, hop).astype(np.float32) / PCM_SCALE
-    spectrum = np.abs(np.fft.rfft(frames * np.hanning(hop).astype(np.float32), axis=1)) / hop**0.5
-    edges = np.geomspace(4, spectrum.shape[1], num_bands + 1).round().astype(int)
-    bands = np.add.reduceat(spectrum**2, edges[:-1], axis=1)
-    return ((0.5 * np.log(bands + 1e-8) + 5.0) / 2.5).astype(np.float32)
+def heard_ambience(video: CachedVideo) -> NDArray[np.float32]:
+    """Return (A,) 1 for every kind of background that is heard in the video's own place."""
+    kinds = video.place.ambience if video.place.ambient_level_db > AUDIBLE_DB else ()
+    return np.array([kind in kinds for kind in AMBIENCE_KINDS], np.float32)
+
+
+def seen_ambience(place: Place) -> NDArray[np.float32]:
+    """Return (K,) 1 for every kind of background whose source is in sight; the last entry stands for none at all."""
+    seen = [kind in audible_sources(place) for kind in AMBIENCE_KINDS]
+    return np.array([*seen, not any(seen)], np.float32)
 
 
 def contact_targets(
@@ -120,10 +123,45 @@ def contact_targets(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Crop:
+    """A square part of the picture, in shares of its width and height."""
+
+    left: float
+    top: float
+    size: float
+
+    def seen(self, event: SoundEvent) -> SoundEvent:
+        """Return `event` as it is seen in the crop; what lies outside is off screen."""
+        if event.point is None:
+            return event
+        right, down = (event.point[0] - self.left) / self.size, (event.point[1] - self.top) / self.size
+        is_inside = 0 <= right < 1 and 0 <= down < 1
+        return replace(event, point=(right, down) if is_inside else None, on_screen=is_inside)
+
+    def cells(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows (N, 1) and columns (N,), of `count` each way, that show what the crop's own cells show."""
+        middles = (np.arange(count) + 0.5) / count * self.size
+        rows, columns = ((count * (start + middles)).astype(np.int64) for start in (self.top, self.left))
+        return rows[:, None], columns
+
+
+def crop_frames(frames: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
+    """Return the part of `frames` (T, H, W, 3) that `crop` shows, enlarged to the same size."""
+    height, width = frames.shape[1:3]
+    top, left = round(crop.top * height), round(crop.left * width)
+    rows, columns = round(crop.size * height), round(crop.size * width)
+    part = torch.from_numpy(frames[:, top : top + rows, left : left + columns].copy()).permute(0, 3, 1, 2)
+    enlarged = torch.nn.functional.interpolate(part, (height, width), mode="bilinear")
+    return enlarged.permute(0, 2, 3, 1).numpy()
+
+
+@dataclass(frozen=True, kw_only=True)
 class VideoBatches:
     """Clips of frames with what the world knows of them, under flips, crops and colour changes."""
 
     videos: Sequence[CachedVideo]
+    sounds: Sequence[NDArray[np.float16]]
+    """Latents (T, D) of every video's action stem."""
     config: AvLdmConfig
     batch_size: int
     device: str
@@ -132,11 +170,13 @@ class VideoBatches:
     augment: bool = True
     event_share: float = 0.8
     """Share of clips that are placed around an event."""
+    crop_share: float = 0.6
+    """Share of clips that see only a part of the picture."""
 
     def __call__(self, step: int) -> VideoBatch:
         rng = step_rng(self.seed, step)
         clips = [self._clip(rng) for _ in range(self.batch_size)]
-        frames, contact, surface, onset, material, action, envelope = (
+        frames, contact, surface, onset, material, action, sound, ambience = (
             torch.from_numpy(np.stack(part)).to(self.device) for part in zip(*clips, strict=True)
         )
         # Channels stay last in memory: convolutions want them there, and the copy would cost as much as a layer.
@@ -148,35 +188,39 @@ class VideoBatches:
             onset=onset,
             material=material,
             action=action,
-            envelope=envelope,
+            sound=sound,
             contact=contact,
             surface=surface,
+            ambience=ambience,
         )
 
     def _clip(self, rng: np.random.Generator) -> tuple[NDArray[np.generic], ...]:
-        video = self.videos[int(rng.integers(len(self.videos)))]
-        fps = self.config.video_fps
-        hop = self.config.hop_length
+        index = int(rng.integers(len(self.videos)))
+        video, fps = self.videos[index], self.config.video_fps
         start = self._start(video, rng)
         stride = self.config.video.slow_stride
         frames = np.asarray(video.frames[start : start + self.num_frames])
         surface = video.surface_maps[start // stride :][: self.num_frames // stride].astype(np.int64)
-        sound = video.action[start * hop : (start + self.num_frames) * hop]
-        first = start / fps
-        material, action = class_targets(video.events, first, self.num_frames, fps)
+        sound = self.sounds[index][start : start + self.num_frames].astype(np.float32)
+        first, events = start / fps, video.events
+        if self.augment and rng.random() < self.crop_share:
+            crop = self._draw_crop(rng)
+            frames, events = crop_frames(frames, crop), tuple(crop.seen(event) for event in events)
+            rows, columns = crop.cells(surface.shape[1])
+            surface = surface[:, rows, columns]
+        material, action = class_targets(events, first, self.num_frames, fps)
         heard = [
             event
-            for event in video.events
+            for event in events
             if first - 0.1 <= event.time <= first + 0.1 + self.num_frames / fps
             and is_audible(event, video.action, video.sample_rate)
         ]
         onset = onset_targets(heard, first, self.num_frames, fps)
-        envelope = envelope_bands(sound, self.num_frames, self.config.video.num_bands)
-        contact = contact_targets(video.events, first, self.num_frames, fps, self.config.video.num_cells)
+        contact = contact_targets(events, first, self.num_frames, fps, self.config.video.num_cells)
         if self.augment and rng.random() < 0.5:
             frames, contact, surface = frames[:, :, ::-1], contact[:, :, ::-1], surface[:, :, ::-1]
         flipped = (np.ascontiguousarray(part) for part in (frames, contact, surface))
-        return *flipped, onset, material, action, envelope
+        return *flipped, onset, material, action, sound, heard_ambience(video)
 
     def _start(self, video: CachedVideo, rng: np.random.Generator) -> int:
         """Draw the first frame of a clip, one with a surface map; most clips hold an event, which few moments do."""
@@ -190,6 +234,11 @@ class VideoBatches:
             return int(rng.integers(last + 1))
         frame = seen[rng.integers(len(seen))] * self.config.video_fps
         return int(np.clip(round(frame - rng.uniform(0.1, 0.9) * self.num_frames), 0, last))
+
+    def _draw_crop(self, rng: np.random.Generator) -> Crop:
+        size = rng.uniform(0.75, 1.0)
+        left, top = rng.uniform(0, 1 - size, 2)
+        return Crop(left=float(left), top=float(top), size=float(size))
 
     def _recolour_(self, pixels: Tensor, rng: np.random.Generator) -> None:
         """Scale contrast and channels of (B, T, H, W, 3) per clip; hue moves little: colour tells materials apart."""
@@ -207,6 +256,8 @@ class EncodedVideo:
     """(T, D) video features, one per latent frame."""
     latents: NDArray[np.float16]
     """(A, D, T) latents of the mixture under each ambience."""
+    seen: NDArray[np.float32]
+    """(K,) what `seen_ambience` says of its place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +303,7 @@ class SimilarityBatches:
     device: str
     seed: int = 0
 
-    def __call__(self, step: int) -> GeneratorBatch:
+    def __call__(self, step: int) -> SimilarityBatch:
         rng = step_rng(self.seed, step)
         chosen = rng.choice(len(self.videos), self.batch_size, replace=len(self.videos) < self.batch_size)
         window = self.window_frames
@@ -262,10 +313,11 @@ class SimilarityBatches:
             features.append(video.features[start : start + window])
             # Only the first ambience belongs to the place that is seen.
             latents.append(video.latents[0, :, other : other + window])
-        video_part, latent_part = (
-            torch.from_numpy(np.stack(part).astype(np.float32)).to(self.device) for part in (features, latents)
+        video_part, latent_part, seen = (
+            torch.from_numpy(np.stack(part).astype(np.float32)).to(self.device)
+            for part in (features, latents, [self.videos[index].seen for index in chosen])
         )
-        return GeneratorBatch(latents=latent_part, video=video_part, ambient=latent_part)
+        return SimilarityBatch(latents=latent_part, video=video_part, seen=seen)
 
 
 def draw_neighbour(rng: np.random.Generator, start: int, window: int, length: int) -> int:

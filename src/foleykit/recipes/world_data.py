@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.progress import Report, no_report
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
-from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo
+from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo, seen_ambience
 from foleykit.training.processes import join_processes
 from foleykit.world.cache import CachedVideo, build_cache, open_cache
 from foleykit.world.config import WorldConfig
@@ -59,41 +60,66 @@ def open_world(args: WorldDataArgs, split: Split, report: Report = no_report) ->
 def encoded_videos(
     args: WorldDataArgs, split: Split, codec: MelVae, encoder: TwoRateEncoder, folder: Path, device: str
 ) -> Sequence[EncodedVideo]:
-    """Return features and latents of every long video, computed once per pair of codec and encoder weights.
+    """Return features and latents of every long video, computed once per pair of codec and encoder weights."""
+    home, videos = folder / f"{split}-{weights_digest(codec, encoder)}", open_world(args, split)
+    stored = once_per_video(videos, lambda video: encode_video(video, codec, encoder, device), home, device)
+    return [
+        EncodedVideo(features=arrays["features"], latents=arrays["latents"], seen=seen_ambience(video.place))
+        for video, arrays in zip(videos, stored, strict=True)
+    ]
 
-    Processes that train together share the work.
-    """
+
+def action_latents(
+    args: WorldDataArgs, split: Split, codec: MelVae, folder: Path, device: str
+) -> Sequence[NDArray[np.float16]]:
+    """Return latents (T, D) of every long video's action stem, computed once per codec weights."""
+
+    @torch.inference_mode()
+    def encode(video: CachedVideo) -> dict[str, NDArray[np.float16]]:
+        action = torch.from_numpy(video.action.astype(np.float32) / PCM_SCALE).to(device)
+        return {"latents": codec.encode(action[None])[0].T.cpu().numpy().astype(np.float16)}
+
+    home = folder / f"{split}-action-{weights_digest(codec)}"
+    return [arrays["latents"] for arrays in once_per_video(open_world(args, split), encode, home, device)]
+
+
+def once_per_video(
+    videos: Sequence[CachedVideo],
+    encode: Callable[[CachedVideo], Mapping[str, NDArray[np.float16]]],
+    folder: Path,
+    device: str,
+) -> list[dict[str, NDArray[np.float16]]]:
+    """Return what `encode` makes of every video, kept in `folder`; processes that train together share the work."""
     processes = join_processes(device)
-    videos = open_world(args, split)
-    home = folder / f"{split}-{weights_digest(codec, encoder)}"
-    home.mkdir(parents=True, exist_ok=True)
-    paths = [home / f"{index:06d}.npz" for index in range(len(videos))]
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{index:06d}.npz" for index in range(len(videos))]
     for path, video in list(zip(paths, videos, strict=True))[processes.rank :: processes.count]:
         if not path.is_file():
-            fresh = encode_video(video, codec, encoder, device)
             temporary = path.with_suffix(".tmp.npz")
-            np.savez(temporary, features=fresh.features, latents=fresh.latents)
+            np.savez(temporary, **encode(video))  # type: ignore[arg-type]
             temporary.replace(path)
     processes.wait()
-    encoded = []
+    loaded = []
     for path in paths:
         with np.load(path) as stored:
-            encoded.append(EncodedVideo(features=stored["features"], latents=stored["latents"]))
-    return encoded
+            loaded.append(dict(stored))
+    return loaded
 
 
 @torch.inference_mode()
-def encode_video(video: CachedVideo, codec: MelVae, encoder: TwoRateEncoder, device: str) -> EncodedVideo:
-    """Return features and latents of one long video under each of its ambiences."""
+def encode_video(
+    video: CachedVideo, codec: MelVae, encoder: TwoRateEncoder, device: str
+) -> dict[str, NDArray[np.float16]]:
+    """Return features (T, D) and latents (A, D, T) of one long video under each of its ambiences."""
     frames = torch.from_numpy(np.array(video.frames)).to(device).permute(0, 3, 1, 2).float() / 255
     features = encoder(frames[None])[0]
     mixes = (video.action + video.off_screen.astype(np.float32) + video.ambient).clip(-PCM_SCALE, PCM_SCALE) / PCM_SCALE
     latents = codec.encode(torch.from_numpy(mixes.astype(np.float32)).to(device))
     length = min(len(features), latents.shape[2])
-    return EncodedVideo(
-        features=features[:length].cpu().numpy().astype(np.float16),
-        latents=latents[:, :, :length].cpu().numpy().astype(np.float16),
-    )
+    return {
+        "features": features[:length].cpu().numpy().astype(np.float16),
+        "latents": latents[:, :, :length].cpu().numpy().astype(np.float16),
+    }
 
 
 def weights_digest(*modules: nn.Module) -> str:

@@ -40,6 +40,8 @@ class TrainingConfig:
     """Share of the steps, at the end, over which the rate falls linearly to zero."""
     weight_decay: float = 0.01
     max_gradient_norm: float = 1.0
+    bf16: bool = False
+    """Compute in bfloat16 what torch.autocast deems safe; weights and their averages stay fp32."""
     ema_decay: float = 0.998
     """Of the exponential moving average of weights that is validated and saved."""
     checkpoint_every: int = 200
@@ -113,7 +115,8 @@ def fit(run: Run[Batch], *, resume: bool = True) -> nn.Module:
         rate = config.learning_rate_at(step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        losses = objective(batch, generator)
+        with torch.autocast(torch.device(run.device).type, torch.bfloat16, enabled=config.bf16):
+            losses = objective(batch, generator)
         optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         norm = nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)

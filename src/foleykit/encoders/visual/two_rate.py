@@ -19,11 +19,13 @@ class TwoRateConfig:
     fps: float = 25.0
     """Frames per second that the encoder expects."""
     size: int = 96
-    """Height and width of its frames in pixels; a multiple of 16."""
+    """Height and width of its frames in pixels; a multiple of 32."""
     width: int = 192
     """Channels of the features."""
-    motion_width: int = 24
-    """Channels of the fast path's first layer."""
+    motion_width: int = 64
+    """Channels of the fast path."""
+    num_motion_blocks: int = 4
+    """Blocks of the fast path, each of which sees one frame further to either side."""
     appearance_width: int = 32
     """Channels of the slow path's first layer."""
     slow_stride: int = 5
@@ -34,14 +36,14 @@ class TwoRateConfig:
     num_actions: int = 11
     num_surfaces: int = 9
     """Kinds of surface that a cell may show: materials, the actor, the background."""
-    num_bands: int = 16
-    """Bands of the predicted action-sound envelope."""
-    embedding_width: int = 64
-    """Width of the audio-visual similarity space."""
+    sound_width: int = 48
+    """Channels of the predicted action sound, which are those of a codec's latents."""
+    num_ambiences: int = 11
+    """Kinds of background whose source may be in sight."""
 
     def __post_init__(self) -> None:
-        if self.size % 16:
-            raise ConfigError(f"size {self.size} must be a multiple of 16")
+        if self.size % 32:
+            raise ConfigError(f"size {self.size} must be a multiple of 32")
 
     @property
     def num_cells(self) -> int:
@@ -50,8 +52,9 @@ class TwoRateConfig:
 
     @property
     def context_frames(self) -> int:
-        """Frames on either side that can influence a feature: temporal convolutions plus two slow frames."""
-        return sum(2**block for block in range(self.num_temporal_blocks)) + 2 * self.slow_stride + 2
+        """Frames on either side that can influence a feature: both kinds of temporal block plus two slow frames."""
+        temporal = sum(2**block for block in range(self.num_temporal_blocks))
+        return temporal + self.num_motion_blocks + 2 * self.slow_stride + 2
 
 
 class TemporalBlock(nn.Module):
@@ -66,6 +69,30 @@ class TemporalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.norm(x.transpose(1, 2)).transpose(1, 2)
         return x + self.out(nn.functional.gelu(self.mix(hidden)))
+
+
+class ShiftBlock(nn.Module):
+    """Residual convolution on (B, T, D, C, C) that sees the frame before and the frame after.
+
+    A quarter of the channels comes from either neighbour and the rest stays, so that looking along time costs nothing
+    (temporal shift: Lin et al. 2019, sec. 3).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.mix = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        quarter = self.width // 4
+        earlier, later, own = x.split((quarter, quarter, self.width - 2 * quarter), dim=2)
+        edge = torch.zeros_like(earlier[:, :1])
+        shifted = torch.cat(
+            (torch.cat((edge, earlier[:, :-1]), dim=1), torch.cat((later[:, 1:], edge), dim=1), own), dim=2
+        )
+        mixed = self.norm(self.mix(shifted.flatten(0, 1)))
+        return nn.functional.relu(x + mixed.unflatten(0, x.shape[:2]))
 
 
 def strided(in_width: int, out_width: int, kernel_size: int = 3, stride: int = 2) -> nn.Sequential:
@@ -103,19 +130,19 @@ class TwoRateEncoder(nn.Module):
         fast, slow = config.motion_width, config.appearance_width
         # Linear up to the frame differences: a difference of linear responses equals the response to the difference,
         # and costs a fraction of differencing the pixels.
-        self.motion_stem = nn.Sequential(
-            nn.Conv2d(3, fast, 4, stride=4, bias=False), nn.Conv2d(fast, 32, 3, stride=2, padding=1, bias=False)
-        )
+        self.motion_stem = nn.Conv2d(3, 24, 4, stride=4, bias=False)
         # Differences are small and their size is the message: batch norm scales them once and for all, where one over
         # the frame would make a still picture look as busy as a moving one.
-        self.motion = nn.Sequential(
-            nn.Conv2d(64, 48, 1, bias=False),
-            nn.BatchNorm2d(48),
+        self.motion_in = nn.Sequential(
+            nn.Conv2d(48, fast // 2, 1, bias=False),
+            nn.BatchNorm2d(fast // 2),
             nn.ReLU(),
-            nn.Conv2d(48, 48, 3, padding=1, bias=False),
-            nn.BatchNorm2d(48),
+            nn.Conv2d(fast // 2, fast, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(fast),
             nn.ReLU(),
         )
+        # What stops, turns or sets off is a contact: it takes several frames of one place to see it.
+        self.motion = nn.Sequential(*(ShiftBlock(fast) for _ in range(config.num_motion_blocks)))
         self.appearance = nn.Sequential(
             strided(3, slow, kernel_size=4, stride=4),
             strided(slow, 2 * slow),
@@ -125,7 +152,7 @@ class TwoRateEncoder(nn.Module):
         # A hand often hides what it strikes; the slow frames beside this one show it.
         self.remember = nn.Conv3d(4 * slow, 4 * slow, (3, 1, 1), padding=(1, 0, 0), groups=4 * slow)
         fused = 64
-        self.fuse_motion = nn.Conv2d(49, fused, 1)
+        self.fuse_motion = nn.Conv2d(fast + 1, fused, 1)
         self.fuse_appearance = nn.Conv2d(4 * slow, fused, 1)
         self.num_glances = 4
         # The first channel looks for contact, the others are free.
@@ -133,8 +160,8 @@ class TwoRateEncoder(nn.Module):
         # What is struck lies where something moves: each glance starts out following the motion, more or less closely.
         self.follow = nn.Parameter(torch.linspace(0.0, 3.0, self.num_glances))
         self.contact_bias = nn.Parameter(torch.tensor(-4.0))
-        self.spread = nn.Conv2d(50, 16, 1)
-        num_inputs = 16 * (config.num_cells // 2) ** 2 + (self.num_glances + 1) * fused + 4 * slow + 1
+        self.spread = nn.Conv2d(fast + 2, 16, 1)
+        num_inputs = 16 * (config.num_cells // 4) ** 2 + (self.num_glances + 1) * fused + 4 * slow + 1
         self.project = nn.Linear(num_inputs, config.width)
         self.scale = nn.BatchNorm1d(config.width)
         self.temporal = nn.ModuleList(
@@ -158,15 +185,15 @@ class TwoRateEncoder(nn.Module):
         motion, energy = self._motion(frames)
         appearance = self._appearance(frames)
         remembered = appearance + self.remember(appearance.transpose(1, 2)).transpose(1, 2)
-        moving = torch.cat((motion, energy), dim=2).flatten(0, 1)  # (BT, 49, C, C)
+        moving = torch.cat((motion, energy), dim=2).flatten(0, 1)  # (BT, D + 1, C, C)
         look = self.fuse_appearance(remembered.flatten(0, 1)).unflatten(0, remembered.shape[:2])
         fused = nn.functional.relu(self.fuse_motion(moving) + self._held(look, num_frames).flatten(0, 1))
         contact, free = self.glance(fused).split((1, self.num_glances), dim=1)
         contact = contact + self.contact_bias
-        interest = torch.cat((contact, free + self.follow[:, None, None] * moving[:, 48:]), dim=1)
+        interest = torch.cat((contact, free + self.follow[:, None, None] * energy.flatten(0, 1)), dim=1)
         attention = interest.flatten(2).softmax(dim=-1)  # (BT, 1 + glances, cells)
         glanced = torch.einsum("ngc,ndc->ngd", attention, fused.flatten(2)).flatten(1)
-        spread = self.spread(nn.functional.avg_pool2d(torch.cat((moving, contact), dim=1), 2)).flatten(1)
+        spread = self.spread(nn.functional.avg_pool2d(torch.cat((moving, contact), dim=1), 4)).flatten(1)
         scene = self._held(appearance.mean(dim=(3, 4)), num_frames).flatten(0, 1)
         evidence = contact.flatten(1).logsumexp(dim=1, keepdim=True)
         hidden = self.scale(self.project(torch.cat((spread, glanced, scene, evidence), dim=1)))
@@ -180,22 +207,25 @@ class TwoRateEncoder(nn.Module):
         )
 
     def _motion(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return motion maps (B, T, 48, C, C) and how much each cell moves against the rest (B, T, 1, C, C).
+        """Return motion maps (B, T, D, C, C) and how much each cell moves against the rest (B, T, 1, C, C).
 
         Both see the changes from the frame before and to the frame after. The second is a log energy relative to the
         frame's mean, so that a moving camera, which moves every cell, leaves little in it.
         """
         batch, num_frames = frames.shape[:2]
         pixels = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        stem = self.motion_stem(pixels).unflatten(0, (batch, num_frames))
+        # Small differences of large numbers: in bfloat16 nothing would be left of slow motion.
+        with torch.autocast(frames.device.type, enabled=False):
+            stem = self.motion_stem(pixels).unflatten(0, (batch, num_frames))
         still = torch.zeros_like(stem[:, :1])
         changes = torch.cat((still, stem[:, 1:] - stem[:, :-1], still), dim=1)
         differences = torch.cat((changes[:, :-1], changes[:, 1:]), dim=2).flatten(0, 1)
-        moved = differences.square().mean(dim=1, keepdim=True)
-        energy = 0.5 * (moved + 1e-6).log()
+        # A guide to where to look, not a thing to learn: no gradient, which would cost as much as a layer.
+        moved = nn.functional.avg_pool2d(differences.detach().square().mean(dim=1, keepdim=True), 2)
+        energy = 0.5 * (moved.float() + 1e-6).log()
         energy = energy - energy.mean(dim=(2, 3), keepdim=True)
         shape = (batch, num_frames)
-        return self.motion(differences).unflatten(0, shape), energy.unflatten(0, shape)
+        return self.motion(self.motion_in(differences).unflatten(0, shape)), energy.unflatten(0, shape)
 
     def _appearance(self, frames: Tensor) -> Tensor:
         """Return the maps (B, T', A, C, C) of every slow frame."""
@@ -220,12 +250,14 @@ class VideoPredictions:
     """(B, T, materials) logits of what rings."""
     action: Tensor
     """(B, T, actions) logits of what is done."""
-    envelope: Tensor
-    """(B, T, bands) level of the action sound, normalised log."""
+    sound: Tensor
+    """(B, T, D) latents of the action sound alone."""
     contact: Tensor
     """(B, T, C, C) logits of an impact in this cell of this frame."""
     surface: Tensor
     """(B, T', surfaces, C, C) logits of what a cell of a slow frame shows."""
+    ambience: Tensor
+    """(B, ambiences) logits that this background is heard during the clip."""
 
 
 class VideoHeads(nn.Module):
@@ -236,18 +268,20 @@ class VideoHeads(nn.Module):
         self.onset = nn.Linear(config.width, 1)
         self.material = nn.Linear(config.width, config.num_materials)
         self.action = nn.Linear(config.width, config.num_actions)
-        self.envelope = nn.Linear(config.width, config.num_bands)
+        self.sound = nn.Linear(config.width, config.sound_width)
+        self.ambience = nn.Linear(config.width, config.num_ambiences)
         self.surface = nn.Conv2d(4 * config.appearance_width, config.num_surfaces, 1)
 
     def forward(self, looks: VideoLooks) -> VideoPredictions:
-        """Return predictions for what an encoder saw."""
+        """Return predictions, in fp32, for what an encoder saw."""
         features = looks.features
         surface = self.surface(looks.appearance.flatten(0, 1))
         return VideoPredictions(
-            onset=self.onset(features).squeeze(-1),
-            material=self.material(features),
-            action=self.action(features),
-            envelope=self.envelope(features),
-            contact=looks.contact,
-            surface=surface.unflatten(0, looks.appearance.shape[:2]),
+            onset=self.onset(features).squeeze(-1).float(),
+            material=self.material(features).float(),
+            action=self.action(features).float(),
+            sound=self.sound(features).float(),
+            contact=looks.contact.float(),
+            surface=surface.unflatten(0, looks.appearance.shape[:2]).float(),
+            ambience=self.ambience(features.mean(dim=1)).float(),
         )

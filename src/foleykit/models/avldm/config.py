@@ -72,6 +72,11 @@ class AvLdmConfig:
             )
         if self.video.width != self.denoiser.video_width:
             raise ConfigError(f"video features have {self.video.width} channels, not {self.denoiser.video_width}")
+        if self.video.sound_width != self.codec.latent_width:
+            raise ConfigError(
+                f"the video encoder learns {self.video.sound_width} channels of sound, a latent frame has "
+                f"{self.codec.latent_width}"
+            )
         if self.frame_rate != self.video.fps:
             raise ConfigError(f"{self.video.fps:g} video frames/s do not match {self.frame_rate:g} latent frames/s")
 

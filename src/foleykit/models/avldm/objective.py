@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
-from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, Losses, VideoBatch
+from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, Losses, SimilarityBatch, VideoBatch
 from foleykit.diffusion.flow import interpolate, logit_normal_times, velocity_target
 from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.two_rate import TwoRateEncoder, VideoHeads, VideoPredictions
@@ -130,7 +130,7 @@ def surface_error(logits: Tensor, surface: Tensor) -> Tensor:
 
 
 class VideoObjective(nn.Module):
-    """When, what and how loud: supervision by what the world knows of its own events."""
+    """When, what, how loud and amid what: supervision by what the world knows of its own events."""
 
     def __init__(self, encoder: TwoRateEncoder, *, onset_weight: float = 2.0) -> None:
         super().__init__()
@@ -148,12 +148,15 @@ class VideoObjective(nn.Module):
         action = nn.functional.cross_entropy(
             predicted.action.flatten(0, 1), batch.action.flatten(), ignore_index=IGNORED
         )
-        envelope = (predicted.envelope - batch.envelope).abs().mean()
+        sound = (predicted.sound - batch.sound).abs().mean()
         contact = heatmap_error(predicted.contact, batch.contact)
         surface = surface_error(predicted.surface, batch.surface)
-        total = self.onset_weight * onset + 0.5 * material + 0.25 * action + envelope + 0.25 * contact + surface
-        parts = {"onset": onset, "material": material, "action": action, "envelope": envelope}
-        return Losses(total=total, parts=parts | {"contact": contact, "surface": surface})
+        ambience = nn.functional.binary_cross_entropy_with_logits(predicted.ambience, batch.ambience)
+        events = self.onset_weight * onset + 0.5 * material + 0.25 * action + sound + 0.25 * contact
+        total = events + surface + 0.5 * ambience
+        parts = {"onset": onset, "material": material, "action": action, "sound": sound}
+        places = {"contact": contact, "surface": surface, "ambience": ambience}
+        return Losses(total=total, parts=parts | places)
 
 
 class GeneratorObjective(nn.Module):
@@ -171,20 +174,27 @@ class GeneratorObjective(nn.Module):
         has_video = (torch.rand(count, generator=generator) >= self.video_dropout).to(device)
         conditioning = AvConditioning(video=batch.video, ambient=batch.ambient, has_video=has_video)
         velocity = self.model(interpolate(batch.latents, noise, t), t, conditioning)
-        total = (velocity - velocity_target(batch.latents, noise)).square().mean()
+        total = (velocity.float() - velocity_target(batch.latents, noise)).square().mean()
         return Losses(total=total, parts={})
 
 
 class SimilarityObjective(nn.Module):
-    """Symmetric cross-entropy over the batch (Radford et al. 2021): each picture finds the sound of its own place."""
+    """Symmetric cross-entropy over the batch (Radford et al. 2021): each picture finds sounds of places like its own.
+
+    Sounds of other places with the same backgrounds are as right as its own (Khosla et al. 2020): the target weighs the
+    batch by how much of the backgrounds two places share.
+    """
 
     def __init__(self, towers: AvSimilarity) -> None:
         super().__init__()
         self.model = towers
 
-    def forward(self, batch: GeneratorBatch, generator: torch.Generator) -> Losses:
+    def forward(self, batch: SimilarityBatch, generator: torch.Generator) -> Losses:
         scale = self.model.log_scale.clamp(max=4.6).exp()
         scores = scale * self.model.embed_video(batch.video) @ self.model.embed_audio(batch.latents).T
-        own = torch.arange(len(scores), device=scores.device)
-        total = 0.5 * (nn.functional.cross_entropy(scores, own) + nn.functional.cross_entropy(scores.T, own))
+        shared = batch.seen @ batch.seen.T
+        counts = batch.seen.sum(dim=1)
+        overlap = shared / (counts[:, None] + counts - shared)
+        target = overlap / overlap.sum(dim=1, keepdim=True)
+        total = 0.5 * (nn.functional.cross_entropy(scores, target) + nn.functional.cross_entropy(scores.T, target))
         return Losses(total=total, parts={})

@@ -30,7 +30,7 @@ from foleykit.models.avldm.network import AvConditioning, Denoiser
 
 CHUNK_FRAMES = 250
 """Frames encoded at a time, those of its neighbours included, and latent frames decoded at a time."""
-CONTEXT_FRAMES = 30
+CONTEXT_FRAMES = 35
 """Frames on either side of a chunk that its convolutions may look at; a multiple of the slow path's stride."""
 WINDOWS_AT_ONCE = 8
 """Windows in one network call; bounds memory whatever the length of the video."""

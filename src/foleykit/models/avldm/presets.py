@@ -21,6 +21,14 @@ def debug() -> AvLdmConfig:
         tiny_avldm(),
         codec=MelVaeConfig(width=32, latent_width=8, num_blocks=1),
         vocoder=IstftVocoderConfig(width=32, num_blocks=1),
-        video=TwoRateConfig(size=32, width=32, motion_width=8, appearance_width=8, num_temporal_blocks=1),
+        video=TwoRateConfig(
+            size=32,
+            width=32,
+            sound_width=8,
+            motion_width=8,
+            num_motion_blocks=1,
+            appearance_width=8,
+            num_temporal_blocks=1,
+        ),
         denoiser=DenoiserConfig(latent_width=8, video_width=32, width=32, num_blocks=1, num_heads=2),
     )
