@@ -91,9 +91,9 @@ def class_targets(
     return material, action
 
 
-def heard_ambience(video: CachedVideo) -> NDArray[np.float32]:
-    """Return (A,) 1 for every kind of background that is heard in the video's own place."""
-    kinds = video.place.ambience if video.place.ambient_level_db > AUDIBLE_DB else ()
+def heard_ambience(place: Place) -> NDArray[np.float32]:
+    """Return (A,) 1 for every kind of background that is heard at the place."""
+    kinds = place.ambience if place.ambient_level_db > AUDIBLE_DB else ()
     return np.array([kind in kinds for kind in AMBIENCE_KINDS], np.float32)
 
 
@@ -220,7 +220,7 @@ class VideoBatches:
         if self.augment and rng.random() < 0.5:
             frames, contact, surface = frames[:, :, ::-1], contact[:, :, ::-1], surface[:, :, ::-1]
         flipped = (np.ascontiguousarray(part) for part in (frames, contact, surface))
-        return *flipped, onset, material, action, sound, heard_ambience(video)
+        return *flipped, onset, material, action, sound, heard_ambience(video.place)
 
     def _start(self, video: CachedVideo, rng: np.random.Generator) -> int:
         """Draw the first frame of a clip, one with a surface map; most clips hold an event, which few moments do."""
