@@ -4,99 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foleykit.world.parts import Thing, Tool
 from foleykit.world.scene import Scene
+from foleykit.world.script import Deed, Log, Path, Segment, Sight, hermite, minimum_jerk
 from foleykit.world.types import Action
-
-Path = NDArray[np.float64]
-"""(N, 6): the tool's tip (x, y, z) in metres, then yaw, pitch (positive dips the tip) and roll in radians."""
 
 HOME = np.array([-1.1, -0.45, 0.25, 0.3, 0.0, 0.0])
 """Where the hand waits outside the picture."""
 OVERSHOOT = 0.006
 """Metres that a planned blow aims below what it strikes, so that it surely lands."""
-SOLE_DEPTH = 0.001
-"""Metres by which a standing shoe is pressed into the ground."""
-
-
-class Sight(Protocol):
-    """What the script can see of the simulated world while it plans."""
-
-    @property
-    def now(self) -> float:
-        """Seconds from the start of the video."""
-        ...
-
-    def position(self, thing: Thing) -> NDArray[np.float64]:
-        """Return the middle of a thing, (3,) metres."""
-        ...
-
-    def axis(self, thing: Thing) -> NDArray[np.float64]:
-        """Return the direction of a thing's own x axis, (3,)."""
-        ...
-
-    def top(self, x: float, y: float) -> tuple[float, str]:
-        """Return the height of whatever lies topmost at (x, y) and its name."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """A stretch of movement with one tool; physics runs through it before the script goes on."""
-
-    tool: Tool
-    path: Path
-    grab: Thing | None = None
-    """Bind this thing to the hand before the movement starts."""
-    release: Thing | None = None
-    """Let this thing go before the movement starts."""
-    vanish: bool = False
-    """The tool is put out of sight."""
-    appear: bool = False
-    """The tool starts at the path's first pose instead of travelling there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deed:
-    """One action of the script as it was carried out."""
-
-    action: Action
-    start: float
-    end: float
-    tool: Tool
-    target: Thing
-    held: Thing | None = None
-
-
-@dataclass
-class Log:
-    """What the script did, filled while it runs."""
-
-    deeds: list[Deed] = field(default_factory=list)
-
-
-def minimum_jerk(start: Path, end: Path, count: int) -> Path:
-    """Return (count, D) points from after `start` to `end` with zero speed and acceleration at both ends."""
-    u = np.arange(1, count + 1) / count
-    weight = u**3 * (10 - 15 * u + 6 * u * u)
-    return start + (end - start) * weight[:, None]
-
-
-def hermite(start: float, end: float, speed_start: float, speed_end: float, count: int, step: float) -> Path:
-    """Return (count,) values of the cubic that has these values (m) and speeds (m/s) at its ends."""
-    u = np.arange(1, count + 1) / count
-    duration = count * step
-    return (
-        start * (1 + 2 * u) * (1 - u) ** 2
-        + end * u * u * (3 - 2 * u)
-        + duration * (speed_start * u * (1 - u) ** 2 - speed_end * u * u * (1 - u))
-    )
 
 
 class Director:
@@ -483,89 +403,3 @@ class Director:
             if self.rng.random() < 0.1:
                 yield self._idle(self.rng.uniform(1.0, 2.5))
             yield self._idle(self.rng.uniform(0.05, 0.45))
-
-
-class Walker:
-    """Walks along a path with two shoes, stops, and now and then lifts a foot without setting it down hard."""
-
-    def __init__(self, scene: Scene, sight: Sight, rng: np.random.Generator, step: float) -> None:
-        self.scene = scene
-        self.sight = sight
-        self.rng = rng
-        self.step = step
-        self.log = Log()
-        self.poses = [np.array([0.0, side * 0.1, -SOLE_DEPTH, 0.0, 0.0, 0.0]) for side in (1, -1)]
-
-    def _count(self, seconds: float) -> int:
-        return max(2, round(seconds / self.step))
-
-    def _swing(self, foot: int, ahead: float, seconds: float, lift: float, speed: float) -> Segment:
-        """Carry one foot `ahead` metres forward and set it down at `speed` m/s."""
-        start = self.poses[foot]
-        end = start + np.array([ahead, self.rng.normal(0, 0.006), 0, 0, 0, 0])
-        count = self._count(seconds)
-        path = minimum_jerk(start, end, count)
-        rise = max(2, count // 2)
-        fall = count - rise
-        path[:, 2] = np.concatenate(
-            [
-                hermite(-SOLE_DEPTH, lift, 0.0, 0.0, rise, self.step),
-                hermite(lift, -SOLE_DEPTH, 0.0, -speed, fall, self.step),
-            ]
-        )
-        u = np.linspace(0, 1, count)
-        path[:, 4] = 0.5 * np.sin(np.pi * u) * (1 - u) - 0.35 * u * np.sin(np.pi * np.minimum(u * 1.2, 1))
-        self.poses[foot] = end
-        settled = np.repeat(end[None], self._count(0.06), 0)
-        return Segment(tool=self.scene.tools[foot], path=np.concatenate([path, settled]))
-
-    def _stand(self, seconds: float) -> Segment:
-        return Segment(tool=self.scene.tools[0], path=np.repeat(self.poses[0][None], self._count(seconds), 0))
-
-    def _spell(self) -> Iterator[Segment]:
-        rng = self.rng
-        cadence, length = rng.uniform(1.3, 2.3), rng.uniform(0.18, 0.4)
-        lift, speed = rng.uniform(0.05, 0.12), rng.uniform(0.45, 1.2)
-        foot = int(rng.integers(2))
-        self.log.deeds.append(
-            Deed(action="step", start=self.sight.now, end=math.inf, tool=self.scene.tools[0], target=self.scene.surface)
-        )
-        for number in range(rng.integers(3, 16)):
-            period = rng.uniform(0.92, 1.08) / cadence
-            ahead = length if number == 0 else 2 * length
-            yield self._swing(foot, ahead, 0.7 * period, lift * rng.uniform(0.8, 1.2), speed * rng.uniform(0.7, 1.2))
-            yield self._stand(0.3 * period)
-            foot = 1 - foot
-        self.log.deeds[-1] = replace(self.log.deeds[-1], end=self.sight.now)
-
-    def _dangle(self) -> Iterator[Segment]:
-        """Lift a foot, hold it and set it down without a sound."""
-        rng, foot = self.rng, int(self.rng.integers(2))
-        start = self.poses[foot]
-        aloft = start + np.array([rng.uniform(0.03, 0.15), 0, rng.uniform(0.06, 0.15), 0, rng.uniform(-0.4, 0.4), 0])
-        self.log.deeds.append(
-            Deed(
-                action="gesture",
-                start=self.sight.now,
-                end=math.inf,
-                tool=self.scene.tools[0],
-                target=self.scene.surface,
-            )
-        )
-        tool = self.scene.tools[foot]
-        yield Segment(tool=tool, path=minimum_jerk(start, aloft, self._count(rng.uniform(0.25, 0.5))))
-        yield Segment(tool=tool, path=np.repeat(aloft[None], self._count(rng.uniform(0.1, 0.6)), 0))
-        yield Segment(tool=tool, path=minimum_jerk(aloft, start, self._count(rng.uniform(0.9, 1.4))))
-        self.log.deeds[-1] = replace(self.log.deeds[-1], end=self.sight.now)
-
-    def script(self) -> Iterator[Segment]:
-        """Yield movements without end; `log` records each spell of walking when it is over."""
-        for tool, pose in zip(self.scene.tools, self.poses, strict=True):
-            yield Segment(tool=tool, path=np.repeat(pose[None], 3, 0), appear=True)
-        yield self._stand(self.rng.uniform(0.2, 1.2))
-        while True:
-            if self.rng.random() < 0.2:
-                yield from self._dangle()
-            else:
-                yield from self._spell()
-            yield self._stand(self.rng.uniform(0.3, 2.0))

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from foleykit.world.choreography import Deed
 from foleykit.world.parts import NUM_DROPS, PARKING_HEIGHT, STREAM_LENGTH
 from foleykit.world.render import Renderer
+from foleykit.world.script import Deed
 from foleykit.world.stage import Stage
 from foleykit.world.types import SURFACES
 

@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foleykit.world.choreography import Deed
 from foleykit.world.contacts import (
     AUDIBLE_TOUCH,
     MERGE_SECONDS,
@@ -21,6 +20,7 @@ from foleykit.world.contacts import (
 )
 from foleykit.world.film import Film
 from foleykit.world.parts import Thing
+from foleykit.world.script import Deed
 from foleykit.world.stage import Stage
 from foleykit.world.types import Action, Material, SoundEvent
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from foleykit.world.captions import narrate, pick
-from foleykit.world.choreography import Deed, Director, Walker
+from foleykit.world.choreography import Director
 from foleykit.world.config import WorldConfig
 from foleykit.world.film import CameraPath, Film
 from foleykit.world.hearing import hear
 from foleykit.world.places import draw_place
 from foleykit.world.render import imitate_camera
 from foleykit.world.scene import Scene, draw_scene
+from foleykit.world.script import Deed
 from foleykit.world.sources import draw_rain, rain_on
 from foleykit.world.stage import Stage
 from foleykit.world.types import MATERIALS, Action, Shape, SoundEvent, Split, Take
+from foleykit.world.walking import Walker
 
 
 def simulate(config: WorldConfig, *, seed: int, index: int, split: Split) -> Take:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from foleykit.world.choreography import Path, Segment
 from foleykit.world.config import WorldConfig
 from foleykit.world.contacts import Contacts
 from foleykit.world.gl import import_mujoco
 from foleykit.world.parts import HOLD_LAG, PARKING_HEIGHT, Thing, Tool
 from foleykit.world.scene import Scene
+from foleykit.world.script import Path, Segment
 
 SETTLING_SECONDS = 0.4
 """Objects come to rest for this long before the video starts."""

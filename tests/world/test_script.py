@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foleykit.world.choreography import hermite, minimum_jerk
+from foleykit.world.script import hermite, minimum_jerk
 
 
 def test_minimum_jerk_starts_and_ends_at_rest():
