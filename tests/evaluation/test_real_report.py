@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,7 +13,16 @@ from numpy.typing import NDArray
 
 from foleykit.audio.files import write_waveform
 from foleykit.core.errors import MediaError
-from foleykit.evaluation.real import GENERATED, OTHER_VIDEO, TIME_SHIFTED, RealProtocol, evaluate_real
+from foleykit.evaluation.real import (
+    FLOW,
+    GENERATED,
+    OTHER_VIDEO,
+    TIME_SHIFTED,
+    RealProtocol,
+    evaluate_real,
+    recorded_videos,
+)
+from foleykit.evaluation.visual_impacts import VisualImpactConfig
 
 RATE = 16_000
 QUICK = RealProtocol(num_resamples=50)
@@ -57,7 +67,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_sound_agrees_with_itself_and_not_by_chance(videos: Path) -> None:
-    report = evaluate_real(videos, videos, protocol=QUICK)
+    report = evaluate_real(recorded_videos(videos), videos, protocol=QUICK)
     own, shifted, other = (report.row(name).estimates for name in (GENERATED, TIME_SHIFTED, OTHER_VIDEO))
     assert own["agreement_100ms"].value == own["agreement_60ms"].value == 1
     for chance in (shifted, other):
@@ -66,12 +76,24 @@ def test_a_sound_agrees_with_itself_and_not_by_chance(videos: Path) -> None:
     assert above.low > 0.5 and above.num_clips == 6
     assert list(report.protocol["left_out"]) == ["mute.mkv"]
     assert report.protocol["videos"]["clip0.mkv"]["f1_100ms"] == 1
+    assert own["agreement_100ms_mean"].value == 1
+    assert own["envelope_correlation"].value == pytest.approx(1)
+    assert abs(shifted["envelope_correlation"].value) < 0.3 and abs(other["envelope_correlation"].value) < 0.3
+
+
+def test_flow_is_a_row_of_its_own_and_finds_nothing_in_black_pictures(videos: Path) -> None:
+    pytest.importorskip("cv2", reason="optical flow needs OpenCV: pip install 'foleykit[flow]'")
+    report = evaluate_real(recorded_videos(videos), videos, protocol=replace(QUICK, impacts=VisualImpactConfig()))
+    assert report.row(FLOW).estimates["agreement_100ms"].value == 0
+    assert "envelope_correlation" not in report.row(FLOW).estimates
+    assert report.protocol["videos"]["clip0.mkv"]["f1_100ms_flow"] == 0
+    assert FLOW not in [row.name for row in evaluate_real(recorded_videos(videos), videos, protocol=QUICK).rows]
 
 
 def test_a_foreign_sound_is_not_above_chance(videos: Path, tmp_path: Path) -> None:
     for seed in range(6):
         write_waveform(tmp_path / f"clip{seed}.wav", clicks(100 + seed), RATE)
-    report = evaluate_real(videos, tmp_path, protocol=QUICK)
+    report = evaluate_real(recorded_videos(videos), tmp_path, protocol=QUICK)
     above = report.row("generated minus shifted").estimates["agreement_100ms"]
     assert above.low < 0.1 and report.row(GENERATED).estimates["agreement_100ms"].value < 0.5
 
@@ -79,11 +101,24 @@ def test_a_foreign_sound_is_not_above_chance(videos: Path, tmp_path: Path) -> No
 def test_generated_videos_are_read_like_sounds(videos: Path, tmp_path: Path) -> None:
     for seed in range(3):
         shutil.copy(videos / f"clip{seed}.mkv", tmp_path)
-    report = evaluate_real(videos, tmp_path, protocol=QUICK)
+    report = evaluate_real(recorded_videos(videos), tmp_path, protocol=QUICK)
     assert len(report.protocol["videos"]) == 3
     assert report.protocol["left_out"]["clip4.mkv"] == "no generated sound"
 
 
+def test_only_videos_with_a_recording_of_their_own_count(tmp_path: Path) -> None:
+    for name in ("b.mkv", "a.mkv", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in recorded_videos(tmp_path)] == ["a.mkv", "b.mkv"]
+    (tmp_path / "metadata.csv").write_text("file,sound\na.mkv,made by a model\nb.mkv,recorded with the video\n")
+    assert [path.name for path in recorded_videos(tmp_path)] == ["b.mkv"]
+    (tmp_path / "metadata.csv").write_text("name,sound\na.mkv,none\n")
+    with pytest.raises(MediaError, match="columns `file` and `sound`"):
+        recorded_videos(tmp_path)
+    with pytest.raises(MediaError, match="no such folder"):
+        recorded_videos(tmp_path / "absent")
+
+
 def test_too_few_videos_are_refused(videos: Path, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="0 videos can be compared"):
-        evaluate_real(videos, tmp_path, protocol=QUICK)
+        evaluate_real(recorded_videos(videos), tmp_path, protocol=QUICK)

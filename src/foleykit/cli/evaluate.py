@@ -136,10 +136,10 @@ def run_model(args: ModelArgs) -> None:
 
 def run_real(args: RealArgs) -> None:
     """Score when generated sounds begin against videos' own recordings, beside chance, with 95 % intervals."""
-    from foleykit.evaluation.real import evaluate_real
+    from foleykit.evaluation.real import evaluate_real, recorded_videos
 
     with progress(quiet=args.json) as report:
-        result = evaluate_real(args.videos, args.generated, progress=report)
+        result = evaluate_real(recorded_videos(args.videos), args.generated, progress=report)
     show(result, args.output, as_json=args.json)
 
 

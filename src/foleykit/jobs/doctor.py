@@ -23,12 +23,13 @@ OPTIONAL = {
     "tensorboard": "training logs; pip install 'foleykit[train]'",
     "lancedb": "libraries of millions of clips; pip install 'foleykit[index]'",
     "ray": "preparing data on a cluster; pip install 'foleykit[cluster]'",
+    "cv2": "the optical-flow baseline on real videos; pip install 'foleykit[flow]'",
     "fastapi": "the page of listening tests; pip install 'foleykit[web]'",
     "diffusers": "networks at published size; pip install 'foleykit[published]'",
 }
 HARMFUL_WHEN_BROKEN = ("torchvision", "torchaudio")
 """Never used here, but a broken build of one takes transformers and diffusers down with it."""
-DISTRIBUTIONS = {"PIL": "pillow"}
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless"}
 
 
 @dataclass(frozen=True, kw_only=True)

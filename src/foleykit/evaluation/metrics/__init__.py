@@ -35,6 +35,7 @@ FRECHET_ACTION = Metric(key="frechet_action", title="FD to action", better="lowe
 GAP_LEVEL = Metric(key="gap_level_db", title="gap level dBFS", better="neither", decimals=1)
 DIAL = Metric(key="dial_spearman", title="rank correlation", better="higher")
 AGREEMENT_100 = Metric(key="agreement_100ms", title="F1 100 ms", better="higher")
+AGREEMENT_MEAN = Metric(key="agreement_100ms_mean", title="mean of videos' F1 100 ms", better="higher")
 AGREEMENT_60 = Metric(key="agreement_60ms", title="F1 60 ms", better="higher")
 OFFSET = Metric(key="offset_ms", title="onset offset ms", better="zero", decimals=1)
 OFFSET_ABSOLUTE = Metric(key="offset_absolute_ms", title="absolute onset offset ms", better="lower", decimals=1)
@@ -94,4 +95,4 @@ WORLD_METRICS = (
     FRECHET_ACTION,
 )
 DIAL_METRICS = (GAP_LEVEL, DIAL)
-REAL_METRICS = (AGREEMENT_100, AGREEMENT_60)
+REAL_METRICS = (AGREEMENT_100, AGREEMENT_MEAN, AGREEMENT_60, ENVELOPE)

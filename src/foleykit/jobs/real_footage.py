@@ -1,0 +1,55 @@
+"""A folder of real videos through one model with one setting, and how its sounds agree with the recorded ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from foleykit.core.progress import Report as Progress
+from foleykit.core.progress import no_report
+from foleykit.evaluation.real import RealProtocol, evaluate_real, recorded_videos
+from foleykit.evaluation.report import Report
+from foleykit.evaluation.visual_impacts import VisualImpactConfig
+from foleykit.jobs.generate import GenerateRequest, generate
+from foleykit.jobs.load import load
+from foleykit.jobs.soundtrack import Settings
+from foleykit.video.probe import probe
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealFootageRequest:
+    videos: Path
+    """Folder of videos; `recorded_videos` says which of them count."""
+    output: Path
+    """Receives one WAV per video; those that are there are not made again."""
+    model: str = "tiny-avldm"
+    settings: Settings = field(default_factory=lambda: Settings(ambient="quiet"))
+    device: str = "cpu"
+    with_flow: bool = True
+    """Add what optical flow alone would give; needs OpenCV."""
+
+
+def real_footage(request: RealFootageRequest, progress: Progress = no_report) -> Report:
+    """Return how generated onsets and levels agree with those recorded, by video and in all, beside chance.
+
+    Every video is generated for with the same settings, in the order of their names. Raises MediaError when fewer than
+    two can be compared and UsageError when OpenCV is wanted and missing.
+    """
+    videos = recorded_videos(request.videos)
+    request.output.mkdir(parents=True, exist_ok=True)
+    made = {path: request.output / f"{path.stem}.wav" for path in videos}
+    missing = {path: sound for path, sound in made.items() if not sound.is_file()}
+    if missing:
+        pipeline = load(request.model, device=request.device)
+        for done, (path, sound) in enumerate(missing.items()):
+            progress("generate", done / len(missing))
+            if probe(path).has_audio:
+                generate(
+                    GenerateRequest(
+                        video=path, output=sound, model=request.model, settings=request.settings, device=request.device
+                    ),
+                    pipeline=pipeline,
+                )
+        progress("generate", 1.0)
+    protocol = replace(RealProtocol(), impacts=VisualImpactConfig() if request.with_flow else None)
+    return evaluate_real(videos, request.output, protocol=protocol, progress=progress)
