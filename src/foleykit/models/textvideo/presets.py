@@ -1,0 +1,81 @@
+"""Models of the family that a name stands for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal, assert_never
+
+from foleykit.models.textvideo.config import NetworkConfig
+
+MMAudioName = Literal["small-16k", "small-44k", "medium-44k", "large-44k", "large-44k-v2"]
+
+
+def mmaudio_network(name: MMAudioName) -> NetworkConfig:
+    """Return the network of a published MMAudio size (Cheng et al. 2025): 157 million to 1.03 billion parameters."""
+    small = {"width": 448, "num_heads": 7}
+    wide = {"width": 896, "num_heads": 14}
+    match name:
+        case "small-16k":
+            return NetworkConfig(**small)
+        case "small-44k":
+            return NetworkConfig(latent_width=40, **small)
+        case "medium-44k":
+            return NetworkConfig(latent_width=40, **wide)
+        case "large-44k":
+            return NetworkConfig(latent_width=40, num_joint_blocks=7, num_fused_blocks=14, **wide)
+        case "large-44k-v2":
+            return replace(
+                mmaudio_network("large-44k"), input_activation="silu", num_time_features=896, time_scale=10_000.0
+            )
+        case _:
+            assert_never(name)
+
+
+def textvideo_network() -> NetworkConfig:
+    """Return the network for data of VGGSound's size: a v2 of medium width that also knows transcript and ambience."""
+    return NetworkConfig(
+        latent_width=64,
+        width=896,
+        num_heads=14,
+        num_joint_blocks=4,
+        num_fused_blocks=8,
+        num_transcript_tokens=77,
+        ambient_pool=4,
+        input_activation="silu",
+    )
+
+
+def tiny_textvideo_network() -> NetworkConfig:
+    """Return a network of 5 million parameters, which half precision keeps in 10 MB."""
+    return NetworkConfig(
+        latent_width=32,
+        picture_width=96,
+        sync_width=96,
+        text_width=96,
+        num_text_tokens=24,
+        num_transcript_tokens=24,
+        ambient_pool=4,
+        width=128,
+        num_heads=4,
+        num_joint_blocks=2,
+        num_fused_blocks=3,
+        input_activation="silu",
+    )
+
+
+def debug_network() -> NetworkConfig:
+    """Return the same structure small enough for a test."""
+    return NetworkConfig(
+        latent_width=4,
+        picture_width=12,
+        sync_width=10,
+        text_width=8,
+        num_text_tokens=5,
+        num_transcript_tokens=5,
+        ambient_pool=2,
+        width=32,
+        num_heads=2,
+        num_joint_blocks=1,
+        num_fused_blocks=1,
+        input_activation="silu",
+    )
