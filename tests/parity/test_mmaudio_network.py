@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 from foleykit.core.checkpoint import shapes_of
+from foleykit.diffusion.flow import shifted_schedule
+from foleykit.diffusion.guidance import guide
+from foleykit.diffusion.samplers import sample
 from foleykit.models.textvideo.config import NetworkConfig
 from foleykit.models.textvideo.network import (
     Conditioning,
@@ -134,9 +137,6 @@ def test_tiny_networks(name: str, tolerance: float) -> None:
 )
 @torch.inference_mode()
 def test_real_networks(name: str, preset: MMAudioName, tolerance: float) -> None:
-    from foleykit.diffusion.guidance import guide
-    from foleykit.models.textvideo.pipeline import walk
-
     recording = recorded(name)
     published = weights(name)
     check_spots(recording, published)
@@ -161,10 +161,13 @@ def test_real_networks(name: str, preset: MMAudioName, tolerance: float) -> None
     assert_near(f"mmaudio {name}: velocity_null_0", made, recording.expected("velocity_null_0"), tolerance)
     if "out.cfg4.5_5steps" in recording.tensors:
 
-        def guided(x: Tensor, t: Tensor) -> Tensor:
-            return guide(velocity(network, x, t, conditioning, known(1)), velocity(network, x, t, conditioning, null), 4.5)
+        def guided(x: Tensor, t: float) -> Tensor:
+            progress = torch.tensor(1 - t)
+            conditional = velocity(network, x, progress, conditioning, known(1))
+            # Our times run the other way.
+            return -guide(conditional, velocity(network, x, progress, conditioning, null), 4.5)
 
-        made = walk(guided, latent, 5)
+        made = sample(guided, latent, shifted_schedule(5))
         assert_near(f"mmaudio {name}: cfg4.5_5steps", made, recording.expected("cfg4.5_5steps"), 1e-3)
 
 
