@@ -70,9 +70,7 @@ def velocity(network: Network, latent: Tensor, t: Tensor, conditioning: Conditio
 
 
 def given(recording: Recording, text: str = "text") -> Conditioning:
-    return Conditioning(
-        pictures=recording.given("clip"), sync=recording.given("sync"), text=recording.given(text)
-    )
+    return Conditioning(pictures=recording.given("clip"), sync=recording.given("sync"), text=recording.given(text))
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("net_tiny", 1e-4), ("net_tiny_v2", 1e-3)])

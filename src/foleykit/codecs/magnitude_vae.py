@@ -200,7 +200,8 @@ class Encoder(nn.Module):
         fine, middle, coarse = config.widths
         self.conv_in = conv(config.mel.num_mels, fine)
         self.down = nn.ModuleList(
-            Level(before, after, config.num_blocks) for before, after in ((fine, fine), (fine, middle), (middle, coarse))
+            Level(before, after, config.num_blocks)
+            for before, after in ((fine, fine), (fine, middle), (middle, coarse))
         )
         self.down[0].downsample = Halve(fine)
         self.mid = Middle(coarse)

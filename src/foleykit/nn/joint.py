@@ -76,7 +76,9 @@ class JointBlock(nn.Module):
 
         `tokens`, `conditions` (B, N or 1, D) and `angles` have one entry for each stream.
         """
-        modulations = [stream.modulations(condition) for stream, condition in zip(self.streams, conditions, strict=True)]
+        modulations = [
+            stream.modulations(condition) for stream, condition in zip(self.streams, conditions, strict=True)
+        ]
         parts = [
             stream.query_key_value(x, values, positions)
             for stream, x, values, positions in zip(self.streams, tokens, modulations, angles, strict=True)

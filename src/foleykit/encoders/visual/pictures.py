@@ -16,7 +16,7 @@ def squeezed(frames: Tensor, size: int) -> Tensor:
 
 
 def centred(frames: Tensor, size: int) -> Tensor:
-    """Return the middle squares (T, 3, size, size) in [0, 1] of `frames` (T, 3, H, W), uint8, of a short side `size`."""
+    """Return the middle squares (T, 3, size, size) in [0, 1] of `frames` (T, 3, H, W), uint8, scaled to fit them."""
     _check(frames)
     small = resize_bytes(frames, size)
     top, left = (round((side - size) / 2) for side in small.shape[2:])

@@ -70,9 +70,7 @@ class Prepared:
     def split(self, size: int) -> list[Self]:
         """Return batches of at most `size`."""
         columns = {item.name: getattr(self, item.name).split(size) for item in fields(self)}
-        return [
-            replace(self, **dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)
-        ]
+        return [replace(self, **dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
 PUBLISHED = {
@@ -208,20 +206,25 @@ class Network(nn.Module):
     def prepare(self, conditioning: Conditioning, num_latent_frames: int) -> Prepared:
         """Return the conditioning of a clip of `num_latent_frames`, projected; raises InputError for other sizes."""
         self._check(conditioning)
-        pictures = self.picture_in(conditioning.pictures)
-        text = self.text_in(conditioning.text)
+        dtype = self.project_out.weight.dtype
+        pictures = self.picture_in(conditioning.pictures.to(dtype))
+        text = self.text_in(conditioning.text.to(dtype))
         summary = self.summary(self.picture_pool(pictures.mean(dim=1)) + self.text_pool(text.mean(dim=1)))
         context = [text]
         batch = len(text)
         if self.config.has_transcript:
             transcript = conditioning.transcript
-            context.append(self.transcript_in(self.null_transcript.expand(batch, -1, -1) if transcript is None else transcript))
+            if transcript is None:
+                transcript = self.null_transcript.expand(batch, -1, -1)
+            context.append(self.transcript_in(transcript.to(dtype)))
         if self.config.has_ambient:
             ambient = conditioning.ambient
-            tokens, statistics = self._ambient(self.null_ambient.expand(batch, -1, self.config.ambient_pool) if ambient is None else ambient)
+            if ambient is None:
+                ambient = self.null_ambient.expand(batch, -1, self.config.ambient_pool)
+            tokens, statistics = self._ambient(ambient.to(dtype))
             context.append(tokens)
             summary = summary + statistics
-        grouped = conditioning.sync.unflatten(1, (-1, self.config.sync_group)) + self.sync_positions
+        grouped = conditioning.sync.to(dtype).unflatten(1, (-1, self.config.sync_group)) + self.sync_positions
         sync = self.sync_in(grouped.flatten(1, 2))
         indices = stretch_indices(sync.shape[1], num_latent_frames).to(sync.device)
         return Prepared(pictures=pictures, context=torch.cat(context, dim=1), sync=sync[:, indices], summary=summary)
@@ -272,7 +275,7 @@ class Network(nn.Module):
                 raise InputError(f"{name} must be (B, N, {width}) with N at least 1, not {tuple(tensor.shape)}")
         if conditioning.sync.shape[1] % config.sync_group:
             raise InputError(
-                f"{conditioning.sync.shape[1]} sync tokens are not a multiple of {config.sync_group}, those of a stretch"
+                f"{conditioning.sync.shape[1]} sync tokens are not a multiple of the {config.sync_group} of a stretch"
             )
         for name, given, is_used in (
             ("a transcript", conditioning.transcript, config.has_transcript),

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, assert_never
 
-from foleykit.models.textvideo.config import NetworkConfig
+from foleykit.codecs.bigvgan import BigVganConfig, bigvgan_16k, bigvgan_v2_44k
+from foleykit.codecs.magnitude_vae import MagnitudeVaeConfig, vae_16k, vae_44k
+from foleykit.encoders.clip import ClipConfig, ClipImageConfig, ClipTextConfig
+from foleykit.encoders.visual.synchformer import SynchformerConfig
+from foleykit.models.textvideo.config import NetworkConfig, SamplingConfig, TextVideoConfig
 
 MMAudioName = Literal["small-16k", "small-44k", "medium-44k", "large-44k", "large-44k-v2"]
 
@@ -29,6 +33,14 @@ def mmaudio_network(name: MMAudioName) -> NetworkConfig:
             )
         case _:
             assert_never(name)
+
+
+def mmaudio(name: MMAudioName) -> TextVideoConfig:
+    """Return a published MMAudio model with its codec, vocoder and encoders."""
+    network = mmaudio_network(name)
+    if name == "small-16k":
+        return TextVideoConfig(network=network, codec=vae_16k(), vocoder=bigvgan_16k())
+    return TextVideoConfig(network=network, codec=vae_44k(), vocoder=bigvgan_v2_44k())
 
 
 def textvideo_network() -> NetworkConfig:
@@ -78,4 +90,28 @@ def debug_network() -> NetworkConfig:
         num_joint_blocks=1,
         num_fused_blocks=1,
         input_activation="silu",
+    )
+
+
+def debug() -> TextVideoConfig:
+    """Return MMAudio's structure small enough for a test."""
+    return TextVideoConfig(
+        network=NetworkConfig(
+            picture_width=16,
+            sync_width=16,
+            text_width=16,
+            width=32,
+            num_heads=2,
+            num_joint_blocks=1,
+            num_fused_blocks=1,
+        ),
+        codec=MagnitudeVaeConfig(width=8, num_blocks=1),
+        vocoder=BigVganConfig(width=64, resblock_kernels=(3,), dilations=(1,)),
+        clip=ClipConfig(
+            image=ClipImageConfig(input_size=30, size=28, width=16, num_blocks=1, num_heads=2, expansion=1),
+            text=ClipTextConfig(vocabulary_size=600, width=16, num_blocks=1, num_heads=2, expansion=1),
+            embedding_width=16,
+        ),
+        sync=SynchformerConfig(size=32, width=16, num_blocks=1, num_heads=2, expansion=1),
+        sampling=SamplingConfig(num_steps=2),
     )
