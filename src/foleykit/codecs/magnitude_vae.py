@@ -192,6 +192,24 @@ class Level(nn.Module):
         return x
 
 
+class HalvingLevel(Level):
+    def __init__(self, width_in: int, width_out: int, num_blocks: int) -> None:
+        super().__init__(width_in, width_out, num_blocks)
+        self.downsample = Halve(width_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.downsample(super().forward(x))
+
+
+class DoublingLevel(Level):
+    def __init__(self, width_in: int, width_out: int, num_blocks: int) -> None:
+        super().__init__(width_in, width_out, num_blocks)
+        self.upsample = Double(width_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.upsample(super().forward(x))
+
+
 class Encoder(nn.Module):
     """Standardised mel to the moments of latents; positions are halved after the finest level."""
 
@@ -199,20 +217,20 @@ class Encoder(nn.Module):
         super().__init__()
         fine, middle, coarse = config.widths
         self.conv_in = conv(config.mel.num_mels, fine)
+        num_blocks = config.num_blocks
         self.down = nn.ModuleList(
-            Level(before, after, config.num_blocks)
-            for before, after in ((fine, fine), (fine, middle), (middle, coarse))
+            (HalvingLevel(fine, fine, num_blocks), Level(fine, middle, num_blocks), Level(middle, coarse, num_blocks))
         )
-        self.down[0].downsample = Halve(fine)
         self.mid = Middle(coarse)
         self.conv_out = conv(coarse, 2 * config.latent_width)
         self.learnable_gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, mel: Tensor) -> Tensor:
         """Return (B, 2 D, F // 2) of `mel` (B, M, F)."""
-        fine, middle, coarse = self.down
-        x = fine.downsample(fine(self.conv_in(mel)))
-        x = self.mid(coarse(middle(x)))
+        x = self.conv_in(mel)
+        for level in self.down:
+            x = level(x)
+        x = self.mid(x)
         return self.conv_out(activate(x)) * (1 + self.learnable_gain)
 
 
@@ -226,17 +244,20 @@ class Decoder(nn.Module):
         self.conv_in = conv(config.latent_width, coarse)
         self.mid = Middle(coarse)
         self.up = nn.ModuleList(
-            Level(before, after, num_blocks) for before, after in ((middle, fine), (coarse, middle), (coarse, coarse))
+            (
+                Level(middle, fine, num_blocks),
+                DoublingLevel(coarse, middle, num_blocks),
+                Level(coarse, coarse, num_blocks),
+            )
         )
-        self.up[1].upsample = Double(middle)
         self.conv_out = conv(fine, config.mel.num_mels)
         self.learnable_gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, latents: Tensor) -> Tensor:
         """Return (B, M, 2 L) of `latents` (B, D, L)."""
-        fine, middle, coarse = self.up
-        x = coarse(self.mid(self.conv_in(latents)))
-        x = fine(middle.upsample(middle(x)))
+        x = self.mid(self.conv_in(latents))
+        for level in reversed(self.up):
+            x = level(x)
         return self.conv_out(activate(x)) * (1 + self.learnable_gain)
 
 

@@ -148,10 +148,10 @@ class ClipTextTower(nn.Module):
 def restore_positions(tower: nn.Module) -> None:
     """Put back the tables of position numbers, which are not saved and so are not loaded."""
     for module in tower.modules():
-        if hasattr(module, "position_ids") and hasattr(module, "position_embedding"):
-            count = module.position_embedding.num_embeddings
-            device = module.position_embedding.weight.device
-            module.register_buffer("position_ids", torch.arange(count, device=device)[None], persistent=False)
+        table = getattr(module, "position_embedding", None)
+        if isinstance(table, nn.Embedding):
+            numbers = torch.arange(table.num_embeddings, device=table.weight.device)
+            module.register_buffer("position_ids", numbers[None], persistent=False)
 
 
 _OUTER = {
@@ -204,7 +204,7 @@ def from_open_clip(
     for own, is_image in zip(towers, (True, False), strict=True):
         for name, shape in own.items():
             published = open_clip_name(name, is_image=is_image)
-            wanted[published] = _open_clip_shape(published, shape)
+            wanted[published] = open_clip_shape(published, shape)
     check_entries(entries, wanted, source=source, ignored=UNUSED)
     image, text = (
         {name: _taken(entries, name, is_image=is_image) for name in own}
@@ -213,7 +213,8 @@ def from_open_clip(
     return image, text
 
 
-def _open_clip_shape(published: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+def open_clip_shape(published: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return OpenCLIP's shape of the tensor with its name `published`, ours being of `shape`."""
     if ".in_proj_" in published:
         return (3 * shape[0], *shape[1:])
     return shape[::-1] if published == "visual.proj" else shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -76,17 +77,16 @@ class JointBlock(nn.Module):
 
         `tokens`, `conditions` (B, N or 1, D) and `angles` have one entry for each stream.
         """
-        modulations = [
-            stream.modulations(condition) for stream, condition in zip(self.streams, conditions, strict=True)
-        ]
+        streams = cast(list[StreamBlock], list(self.streams))
+        modulations = [stream.modulations(condition) for stream, condition in zip(streams, conditions, strict=True)]
         parts = [
             stream.query_key_value(x, values, positions)
-            for stream, x, values, positions in zip(self.streams, tokens, modulations, angles, strict=True)
+            for stream, x, values, positions in zip(streams, tokens, modulations, angles, strict=True)
         ]
         query, key, value = (torch.cat(part, dim=2) for part in zip(*parts, strict=True))
         attended = nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         shares = attended.split([x.shape[1] for x in tokens], dim=1)
         return [
             x if stream.is_only_read else stream.finish(x, share, values)
-            for stream, x, share, values in zip(self.streams, tokens, shares, modulations, strict=True)
+            for stream, x, share, values in zip(streams, tokens, shares, modulations, strict=True)
         ]

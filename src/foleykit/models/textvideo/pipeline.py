@@ -79,7 +79,8 @@ def plan_clip(config: TextVideoConfig, seconds: float, shots: Sequence[float] = 
     )
 
     def on_axis(width: int, rate: float) -> WindowPlan:
-        starts = tuple(round(start * unit * rate) for start in plan.starts)
+        # Halves are rounded up, or the last window could end before the clip does.
+        starts = tuple(math.floor(round(start * unit * rate, 6) + 0.5) for start in plan.starts)
         return WindowPlan(length=starts[-1] + width, window=width, starts=starts)
 
     return ClipWindows(
@@ -334,7 +335,8 @@ class TextVideoPipeline:
                 progress(done / num_steps)
 
         schedule = shifted_schedule(num_steps)
-        return self.network.unnormalise(sample(velocity, noise, schedule, sampler=sampling.sampler, on_step=on_step))[0]
+        normalised = sample(velocity, noise, schedule, sampler=sampling.sampler, on_step=on_step)
+        return self.network.unnormalise(normalised)
 
     @torch.inference_mode()
     def decode(self, latents: Tensor, plan: WindowPlan) -> Tensor:

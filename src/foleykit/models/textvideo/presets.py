@@ -16,17 +16,15 @@ MMAudioName = Literal["small-16k", "small-44k", "medium-44k", "large-44k", "larg
 
 def mmaudio_network(name: MMAudioName) -> NetworkConfig:
     """Return the network of a published MMAudio size (Cheng et al. 2025): 157 million to 1.03 billion parameters."""
-    small = {"width": 448, "num_heads": 7}
-    wide = {"width": 896, "num_heads": 14}
     match name:
         case "small-16k":
-            return NetworkConfig(**small)
+            return NetworkConfig()
         case "small-44k":
-            return NetworkConfig(latent_width=40, **small)
+            return NetworkConfig(latent_width=40)
         case "medium-44k":
-            return NetworkConfig(latent_width=40, **wide)
+            return NetworkConfig(latent_width=40, width=896, num_heads=14)
         case "large-44k":
-            return NetworkConfig(latent_width=40, num_joint_blocks=7, num_fused_blocks=14, **wide)
+            return replace(mmaudio_network("medium-44k"), num_joint_blocks=7, num_fused_blocks=14)
         case "large-44k-v2":
             return replace(
                 mmaudio_network("large-44k"), input_activation="silu", num_time_features=896, time_scale=10_000.0
