@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from dataclasses import dataclass
+from fractions import Fraction
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from foleykit.diffusion.samplers import sample
 from foleykit.models.textvideo.network import Network, Prepared
 from foleykit.models.textvideo.pipeline import Guidance
 from foleykit.models.textvideo.presets import mmaudio
+from foleykit.video.picks import next_pictures, summed_times
 from parity.fixtures import Recording, assert_near, root
 from parity.mmaudio import FOLDER, config_of, recorded
 from parity.test_mmaudio_codecs import bigvgan, vae
@@ -112,3 +116,24 @@ def test_sequence_lengths() -> None:
             assert lengths.latents * config.hop_length == expected["num_audio_frames"], row
             assert lengths.pictures == expected["clip"], row
             assert lengths.segments * config.sync.tokens_per_segment == expected["sync"], row
+
+
+@dataclass
+class Picture:
+    index: int
+    time: float
+
+
+def test_frame_sampling() -> None:
+    rows = json.loads((root() / FOLDER / "frame_sampling.json").read_text())
+    assert rows
+    for row in rows:
+        fps = Fraction(*row["fps"])
+        pictures = [Picture(index, float(index / fps)) for index in range(row["n_frames"])]
+        for rate, expected in ((8, row["clip_all"]), (25, row["sync_all"])):
+            picked = next_pictures(iter(pictures), summed_times(rate))
+            inside = itertools.takewhile(lambda picture, end=row["duration"]: picture.time <= end, picked)
+            assert [picture.index for picture in inside] == expected, (row["fps"], rate)
+        kept = row["duration_kept"]
+        assert mmaudio("small-16k").sequence_lengths(kept).pictures == row["n_clip"]
+        assert int(25 * kept) == row["n_sync"]

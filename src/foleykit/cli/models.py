@@ -48,6 +48,9 @@ class MMAudioArgs:
     ]
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")]
     size: Annotated[str, typer.Option(help="Which network is meant, where FILES hold several, e.g. small-16k.")] = ""
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Choose pictures as the released demonstration does.")
+    ] = False
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model folder.")] = False
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors and warnings only.")] = False
@@ -127,7 +130,13 @@ def run_convert_mmaudio(args: MMAudioArgs) -> None:
 
     if not args.quiet and not args.json:
         print(f"licence: {LICENCE}")
-    request = MMAudioRequest(files=tuple(args.files), output=args.output, size=args.size, overwrite=args.overwrite)
+    request = MMAudioRequest(
+        files=tuple(args.files),
+        output=args.output,
+        size=args.size,
+        is_reference=args.reference,
+        overwrite=args.overwrite,
+    )
     with progress(quiet=args.quiet) as report:
         result = convert_mmaudio(request, report=report)
     if args.json:

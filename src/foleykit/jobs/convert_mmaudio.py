@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -75,6 +75,8 @@ class MMAudioRequest:
     output: Path
     size: str = ""
     """Which network is meant, where the files hold several."""
+    is_reference: bool = False
+    """Choose pictures as the released demonstration does."""
     overwrite: bool = False
     sizes: Mapping[str, TextVideoConfig] = field(default_factory=published_sizes)
     """Models that are known, by name."""
@@ -120,6 +122,8 @@ def convert_mmaudio(request: MMAudioRequest, *, report: Report = no_report) -> M
     parts = sorted_by_part(paths)
     size, network_path = chosen_network(parts["network"], request)
     config = request.sizes[size]
+    if request.is_reference:
+        config = replace(config, frame_pick="next")
     found = {part: fitting(part, parts[part], config, size) for part in get_args(Part) if part != "network"}
     found["network"] = network_path
     merges = read_merges(found["vocabulary"], config.clip.text.vocabulary_size)

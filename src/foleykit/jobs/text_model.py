@@ -62,8 +62,15 @@ def look(
     config = model.config
 
     def reader(fps: float) -> VideoReader:
-        size = (info.height, info.width)
-        return VideoReader(info, fps=fps, size=size, start=start, end=end, chunk_frames=FULL_CHUNK)
+        return VideoReader(
+            info,
+            fps=fps,
+            size=(info.height, info.width),
+            start=start,
+            end=end,
+            chunk_frames=FULL_CHUNK,
+            pick=config.frame_pick,
+        )
 
     pictures, frames = reader(config.picture_fps), reader(config.video_fps)
     expected, done = len(pictures) + len(frames), 0

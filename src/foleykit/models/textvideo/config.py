@@ -12,6 +12,7 @@ from foleykit.core.errors import ConfigError
 from foleykit.diffusion.samplers import SamplerName
 from foleykit.encoders.clip import ClipConfig
 from foleykit.encoders.visual.synchformer import SynchformerConfig
+from foleykit.video.picks import FramePick
 
 InputActivation = Literal["selu", "silu"]
 
@@ -120,6 +121,8 @@ class TextVideoConfig:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     picture_fps: float = 8.0
     """Pictures per second that CLIP sees."""
+    frame_pick: FramePick = "nearest"
+    """Which picture of a video stands for a moment."""
     window_seconds: float = 8.0
     """Length of a training clip and of a generation window; shorter videos have one window of their own length."""
     overlap_seconds: float = 1.92
@@ -129,6 +132,8 @@ class TextVideoConfig:
         network, codec = self.network, self.codec
         if self.kind != "textvideo":
             raise ConfigError(f'kind is "textvideo", not "{self.kind}"')
+        if self.frame_pick not in get_args(FramePick):
+            raise ConfigError(f'frame_pick is one of {", ".join(get_args(FramePick))}, not "{self.frame_pick}"')
         if codec.latent_width != network.latent_width:
             raise ConfigError(f"the codec has {codec.latent_width} latent channels, the network {network.latent_width}")
         if (self.vocoder.num_mels, self.vocoder.hop_length) != (codec.mel.num_mels, codec.mel.hop_length):
