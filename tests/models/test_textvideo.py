@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,18 @@ CONFIG = debug()
 
 
 @pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> TextVideoPipeline:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("textvideo")
     files = folder / "files"
     files.mkdir()
     write_published(CONFIG, files)
     convert_mmaudio(MMAudioRequest(files=(files,), output=folder / "model", sizes={"debug": CONFIG}))
-    return TextVideoPipeline.load(folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def pipeline(model: Path) -> TextVideoPipeline:
+    return TextVideoPipeline.load(model)
 
 
 def chunks(seconds: float, fps: float, *, seed: int = 0) -> list[np.ndarray]:
@@ -47,7 +53,7 @@ def encoded(pipeline: TextVideoPipeline, seconds: float) -> VideoFeatures:
     return pipeline.encode(chunks(seconds, 8), chunks(seconds, 25), seconds=seconds)
 
 
-@pytest.mark.parametrize("seconds", [0.05, 0.3, 1.0, 2.5, 8.0, 8.5, 9.1, 13.12])
+@pytest.mark.parametrize("seconds", [0.05, 1.0, 8.5, 13.12])
 def test_any_length_is_exact(pipeline: TextVideoPipeline, seconds: float) -> None:
     num_samples = round(seconds * CONFIG.sample_rate)
     waveform = pipeline.generate(encoded(pipeline, seconds), num_samples=num_samples, num_steps=1)
@@ -106,7 +112,18 @@ def test_features_of_another_length_are_refused(pipeline: TextVideoPipeline) -> 
         pipeline.generate(encoded(pipeline, 1.0), num_samples=32_000)
 
 
-def test_half_precision_keeps_time_and_statistics_exact(pipeline: TextVideoPipeline, tmp_path: Path) -> None:
+def test_half_precision_is_near_and_keeps_statistics_exact(pipeline: TextVideoPipeline, model: Path) -> None:
+    half = TextVideoPipeline.load(model, dtype=torch.bfloat16)
+    assert half.network.project_out.weight.dtype == torch.bfloat16
+    assert torch.equal(half.network.latent_mean, pipeline.network.latent_mean)
+    assert half.codec.decoder.conv_in.weight.dtype == torch.float32
+    exact, rounded = (
+        one.generate(encoded(one, 1.0), num_samples=16_000, prompt="ab", num_steps=2) for one in (pipeline, half)
+    )
+    assert np.corrcoef(exact[0], rounded[0])[0, 1] > 0.9
+
+
+def test_time_stays_exact_in_half_precision() -> None:
     network = Network(debug_network()).bfloat16()
     features = network.time_features(torch.tensor([0.04]))
     assert features.dtype == torch.float32
@@ -146,8 +163,6 @@ def test_every_condition_matters_and_its_null_hides_it() -> None:
         known = Known(**{part: torch.tensor([part != hidden]) for part in parts})
         return network(x, progress, network.prepare(network.with_nulls(conditioning, known), 20))
 
-    from dataclasses import replace
-
     for part, names in parts.items():
         changed = replace(shown, **{name: getattr(other, name)[1:] for name in names})
         assert not torch.allclose(velocity(shown), velocity(changed), atol=1e-4), part
@@ -176,4 +191,4 @@ def test_sizes_of_the_presets() -> None:
     assert millions(mmaudio("small-16k").network) == pytest.approx(157.28, abs=0.01)
     assert millions(mmaudio("large-44k-v2").network) == pytest.approx(1030.58, abs=0.01)
     assert 300 < millions(textvideo_network()) < 900
-    assert millions(tiny_textvideo_network()) < 6
+    assert millions(tiny_textvideo_network()) < 5

@@ -109,6 +109,7 @@ class SpatialSummary(nn.TransformerEncoderLayer):
             activation=nn.functional.gelu,
             batch_first=True,
             norm_first=True,
+            layer_norm_eps=1e-6,
         )
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
 
