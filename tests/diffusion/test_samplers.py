@@ -22,7 +22,7 @@ def decay_error(sampler: SamplerName, num_steps: int) -> float:
     return abs(end.item() - 1)
 
 
-@pytest.mark.parametrize(("sampler", "order"), [("euler", 1), ("heun", 2)])
+@pytest.mark.parametrize(("sampler", "order"), [("euler", 1), ("heun", 2), ("midpoint", 2)])
 def test_halving_the_step_divides_the_error_by_two_to_the_order(sampler: SamplerName, order: int) -> None:
     assert decay_error(sampler, 128) / decay_error(sampler, 256) == pytest.approx(2**order, rel=0.03)
 

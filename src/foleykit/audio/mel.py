@@ -26,10 +26,12 @@ class LogMelConfig:
     max_hz: float = 8_000.0
     floor: float = 1e-5
     """Smallest magnitude before the logarithm."""
+    power_offset: float = 0.0
+    """Added to the power of every frequency before its root."""
     mean: float = -7.5
     """Subtracted from the natural logarithm."""
     deviation: float = 2.5
-    """Divides it, so that values are of unit order."""
+    """Divides it, so that values are of unit order; ln 10 with mean 0 makes the logarithm that of base 10."""
 
     def __post_init__(self) -> None:
         if self.win_length > self.n_fft:
@@ -69,7 +71,7 @@ class LogMel(nn.Module):
         self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Return (B, M, S / hop_length) from `waveform` (B, S); S must be a multiple of the hop."""
+        """Return (B, M, S // hop_length) from `waveform` (B, S); S should be a multiple of the hop."""
         config = self.config
         pad = (config.n_fft - config.hop_length) // 2
         mode = "reflect" if waveform.shape[-1] > pad else "constant"
@@ -83,7 +85,10 @@ class LogMel(nn.Module):
             center=False,
             return_complex=True,
         )
-        magnitude = torch.einsum("bkf,km->bmf", spectrum.abs(), self.filters)
+        size = spectrum.abs()
+        if config.power_offset:
+            size = (size.square() + config.power_offset).sqrt()
+        magnitude = torch.einsum("bkf,km->bmf", size, self.filters)
         return (magnitude.clamp(min=config.floor).log() - config.mean) / config.deviation
 
     def magnitude(self, mel: Tensor) -> Tensor:

@@ -42,6 +42,8 @@ class Args:
     ambient_filter: Annotated[
         str, Option(metavar="FILTER", help='Clips of the library that may be chosen, such as "ambient_db < -50".')
     ] = ""
+    prompt: Annotated[str, Option(metavar="TEXT", help="What should be heard, for models that read text.")] = ""
+    negative_prompt: Annotated[str, Option(metavar="TEXT", help="What should not be heard, for the same models.")] = ""
     original: Annotated[
         Literal["replace", "keep", "duck"],
         Option(
@@ -91,6 +93,8 @@ def run(args: Args) -> None:
         ambient_level_db=args.ambient_level,
         ambient_library=args.ambient_library or "",
         ambient_filter=args.ambient_filter,
+        prompt=args.prompt,
+        negative_prompt=args.negative_prompt,
         original=args.original,
         seed=0 if args.seed == DRAW_SEED else args.seed,
         num_steps=args.num_steps,

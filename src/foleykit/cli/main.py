@@ -35,6 +35,7 @@ def build_app() -> typer.Typer:
     models_app.command("info")(as_command(models.InfoArgs, models.run_info))
     convert_app = _group("Turn published checkpoints into folders; nothing in them is executed.")
     convert_app.command("action2sound")(as_command(models.ConvertArgs, models.run_convert))
+    convert_app.command("mmaudio")(as_command(models.MMAudioArgs, models.run_convert_mmaudio))
     convert_app.command("vggish")(as_command(models.VggishArgs, models.run_convert_vggish))
     convert_app.command("cnn14")(as_command(models.EncoderArgs, models.run_convert_cnn14))
     convert_app.command("passt")(as_command(models.EncoderArgs, models.run_convert_passt))

@@ -42,6 +42,21 @@ class ConvertArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MMAudioArgs:
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES", help="Published files in any order, or folders of them.")
+    ]
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")]
+    size: Annotated[str, typer.Option(help="Which network is meant, where FILES hold several, e.g. small-16k.")] = ""
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Choose pictures as the released demonstration does.")
+    ] = False
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model folder.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors and warnings only.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncoderArgs:
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The published file.")]
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")]
@@ -107,6 +122,30 @@ def run_convert(args: ConvertArgs) -> None:
         for note in result.notes:
             print(note)
         print(f"{result.output}: {sum(result.num_tensors.values())} tensors, {result.num_bytes / 1e9:.2f} GB")
+
+
+def run_convert_mmaudio(args: MMAudioArgs) -> None:
+    """Turn the published MMAudio files into a model folder; nothing in them is executed."""
+    from foleykit.jobs.convert_mmaudio import LICENCE, MMAudioRequest, convert_mmaudio
+
+    if not args.quiet and not args.json:
+        print(f"licence: {LICENCE}")
+    request = MMAudioRequest(
+        files=tuple(args.files),
+        output=args.output,
+        size=args.size,
+        is_reference=args.reference,
+        overwrite=args.overwrite,
+    )
+    with progress(quiet=args.quiet) as report:
+        result = convert_mmaudio(request, report=report)
+    if args.json:
+        print_json(result.to_dict())
+    elif not args.quiet:
+        for note in result.notes:
+            print(note)
+        num_tensors = sum(result.num_tensors.values())
+        print(f"{result.output}: {result.size}, {num_tensors} tensors, {result.num_bytes / 1e9:.2f} GB")
 
 
 def run_convert_vggish(args: VggishArgs) -> None:

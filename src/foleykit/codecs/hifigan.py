@@ -21,6 +21,12 @@ SLOPE = 0.1
 LAST_SLOPE = 0.01
 """Before the last convolution; published weights were trained with the library's default there."""
 
+WEIGHT_NORM_NAMES = (
+    (".weight_g", ".weight_v"),
+    (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
+)
+"""Endings of the names of gain and direction."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HifiGanConfig:
@@ -126,21 +132,26 @@ class HifiGan(nn.Module):
 
 
 def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return `state` with every pair `weight_g`, `weight_v` as one `weight` = g v / |v|; other entries stay.
+    """Return `state` with every pair of gain g and direction v as one `weight` = g v / |v|; other entries stay.
 
-    The norm is taken over all axes but the first, also for transposed convolutions. Raises ModelError for half a pair.
+    A pair is called `weight_g`, `weight_v` or, by newer torch, `parametrizations.weight.original0`, `original1`. The
+    norm is taken over all axes but the first, also for transposed convolutions. Raises ModelError for half a pair.
     """
     folded: dict[str, Tensor] = {}
     for name, tensor in state.items():
-        stem, _, last = name.rpartition(".")
-        if last == "weight_g":
-            if f"{stem}.weight_v" not in state:
-                raise ModelError(f"{stem}.weight_v is missing beside {name}")
-        elif last == "weight_v":
-            if f"{stem}.weight_g" not in state:
-                raise ModelError(f"{stem}.weight_g is missing beside {name}")
-            norm = tensor.flatten(1).norm(dim=1).view(-1, *(1,) * (tensor.ndim - 1))
-            folded[f"{stem}.weight"] = tensor * (state[f"{stem}.weight_g"] / norm)
+        for gain, direction in WEIGHT_NORM_NAMES:
+            if name.endswith(gain):
+                partner = name.removesuffix(gain) + direction
+            elif name.endswith(direction):
+                partner = name.removesuffix(direction) + gain
+                norm = tensor.flatten(1).norm(dim=1).view(-1, *(1,) * (tensor.ndim - 1))
+                if partner in state:
+                    folded[f"{name.removesuffix(direction)}.weight"] = tensor * (state[partner] / norm)
+            else:
+                continue
+            if partner not in state:
+                raise ModelError(f"{partner} is missing beside {name}")
+            break
         else:
             folded[name] = tensor
     return folded

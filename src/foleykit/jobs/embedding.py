@@ -29,8 +29,8 @@ def embed_sounds(pipeline: FoleyPipeline, waveforms: Sequence[NDArray[np.float32
 
 def embed_pictures(pipeline: FoleyPipeline, video: Path) -> NDArray[np.float32]:
     """Return the unit embedding (E,) of what a video shows; raises MediaError when it shows nothing."""
-    scene = pipeline.look(probe(video), Settings())
-    return pipeline.matcher.embed_video(scene.features)
+    matcher = pipeline.matcher
+    return matcher.embed_video(pipeline.look(probe(video), Settings()).frame_features)
 
 
 def embed_recording(pipeline: FoleyPipeline, path: Path) -> NDArray[np.float32]:

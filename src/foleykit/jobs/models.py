@@ -14,9 +14,12 @@ from foleykit.core.config import load_config
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.published.config import Action2SoundConfig
+from foleykit.models.textvideo.config import TextVideoConfig
 
 WEIGHTS = Path(foleykit.__file__).parent / "weights"
 CARD_NAME = "MODEL_CARD.md"
+
+ModelKind = Literal["avldm", "action2sound", "textvideo"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +38,8 @@ class ModelDescription:
     """Of the weights; "not stated" where the model card does not say."""
     weights_sha256: str
     """Over all files that generation reads: config, weights, ambient library."""
-    kind: Literal["avldm", "action2sound"] = "avldm"
-    """Which of the family's structures the folder holds."""
+    kind: ModelKind = "avldm"
+    """Which structure the folder holds."""
     card: str = ""
     """The model card's text."""
 
@@ -79,21 +82,23 @@ def describe_model(name: str | Path) -> ModelDescription:
     licence = re.search(r"^licen[cs]e:\s*(.+?)\s*$", card, re.MULTILINE)
     return ModelDescription(
         name=folder.name,
-        family="avldm",
+        family="textvideo" if isinstance(config, TextVideoConfig) else "avldm",
         folder=folder,
         num_bytes=sum(path.stat().st_size for path in weights),
         sample_rate=config.sample_rate,
         video_fps=config.video_fps,
         licence=licence.group(1) if licence else "not stated",
         weights_sha256=_hash_files(folder),
-        kind="action2sound" if isinstance(config, Action2SoundConfig) else "avldm",
+        kind="avldm" if isinstance(config, AvLdmConfig) else config.kind,
         card=card,
     )
 
 
-def read_config(path: Path) -> AvLdmConfig | Action2SoundConfig:
+def read_config(path: Path) -> AvLdmConfig | Action2SoundConfig | TextVideoConfig:
     """Return a saved model's configuration; published models name their kind. Raises ConfigError or ModelError."""
     values = json.loads(path.read_text())
+    if isinstance(values, dict) and values.get("kind") == "textvideo":
+        return load_config(TextVideoConfig, path)
     if isinstance(values, dict) and "kind" in values:
         return load_config(Action2SoundConfig, path)
     return load_config(AvLdmConfig, path)
@@ -103,7 +108,7 @@ def _hash_files(folder: Path) -> str:
     """Return one SHA-256 over names and contents of config, weights and library, so that equal means all are equal."""
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in (".json", ".safetensors", ".flac"):
+        if path.is_file() and path.suffix in (".json", ".safetensors", ".flac", ".txt"):
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())

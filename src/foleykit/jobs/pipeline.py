@@ -17,6 +17,7 @@ from foleykit.audio.loudness import normalise
 from foleykit.audio.mix import duck_gain
 from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
+from foleykit.jobs import text_model
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
 from foleykit.jobs.library import clip_by_key, embedding_space, nearest_clip
 from foleykit.jobs.models import ModelDescription
@@ -24,6 +25,8 @@ from foleykit.jobs.original import read_original
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
 from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, VideoFeatures
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
+from foleykit.models.textvideo.pipeline import TextVideoPipeline
+from foleykit.models.textvideo.pipeline import VideoFeatures as TextVideoFeatures
 from foleykit.retrieval import open_index
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
 from foleykit.video.io import VideoReader
@@ -43,9 +46,15 @@ class Scene:
     """Second from which there is new sound."""
     end: Fraction
     """Second up to which there is new sound."""
-    features: VideoFeatures
+    features: VideoFeatures | TextVideoFeatures
     shots: tuple[float, ...] = ()
     """Seconds from `start` at which the picture cuts to another shot."""
+
+    @property
+    def frame_features(self) -> VideoFeatures:
+        """The features, of a model that has them frame by frame."""
+        assert isinstance(self.features, VideoFeatures)
+        return self.features
 
 
 class FoleyPipeline:
@@ -53,7 +62,7 @@ class FoleyPipeline:
 
     def __init__(
         self,
-        model: AvLdmPipeline | Action2SoundPipeline,
+        model: AvLdmPipeline | Action2SoundPipeline | TextVideoPipeline,
         description: ModelDescription,
         *,
         device: str,
@@ -81,6 +90,8 @@ class FoleyPipeline:
         ambient_level: float | None = None,
         ambient_library: Path | str = "",
         ambient_filter: str = "",
+        prompt: str = "",
+        negative_prompt: str = "",
         original: OriginalMode = "replace",
         seed: int = 0,
         num_steps: int | None = None,
@@ -96,7 +107,8 @@ class FoleyPipeline:
 
         `ambient` is "auto", "quiet", "original" or a recording, `ambient_level` its RMS in dBFS, `loudness` in LUFS,
         `start` and `end` in seconds. "auto" chooses from the index `ambient_library` where one is named, among the
-        clips that pass `ambient_filter`, such as "ambient_db < -50". Raises MediaError for a file that cannot be used
+        clips that pass `ambient_filter`, such as "ambient_db < -50". `prompt` and `negative_prompt` say what should and
+        should not be heard, where the model reads text. Raises MediaError for a file that cannot be used
         and UsageError for impossible values.
         """
         settings = Settings(
@@ -104,6 +116,8 @@ class FoleyPipeline:
             ambient_level_db=ambient_level,
             ambient_library=str(ambient_library),
             ambient_filter=ambient_filter,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
             original=original,
             seed=seed,
             num_steps=num_steps,
@@ -126,6 +140,7 @@ class FoleyPipeline:
     ) -> Iterator[Soundtrack]:
         """Yield soundtracks with seeds `settings.seed`, +1, +2...; the video is looked at once."""
         settings = self.resolve(settings)
+        self._check_wishes(settings, with_stems=with_stems)
         recording = self._recording(settings)
         report("read", 0)
         info = video if isinstance(video, VideoInfo) else probe(video, limits)
@@ -133,10 +148,9 @@ class FoleyPipeline:
         clip = recording or self._own_ambience(info, settings) or self._library_clip(settings)
         report("read", 1)
         scene = self.look(info, settings, report=report)
-        clip = clip or (self.model.quiet() if settings.ambient == "quiet" else self._retrieve(scene, settings))
+        clip = self._ambience(clip, scene, settings)
         if settings.ambient_library:
             settings = replace(settings, ambient_clip=clip.name)
-        clip = self._prepare(clip, settings)
         for take in range(num_takes):
             yield self._voice(scene, replace(settings, seed=settings.seed + take), clip, with_stems, report)
 
@@ -152,6 +166,8 @@ class FoleyPipeline:
     def look(self, info: VideoInfo, settings: Settings, *, report: Report = no_report) -> Scene:
         """Decode the span's pictures at the model's rate and size and encode them, in flat memory."""
         start, end = span(info, settings)
+        if isinstance(self.model, TextVideoPipeline):
+            return self._look_in_full(self.model, info, start, end, report)
         config = self.model.config
         reader = VideoReader(info, fps=config.video_fps, size=config.frame_size, start=start, end=end)
         expected = len(reader)
@@ -173,6 +189,42 @@ class FoleyPipeline:
         report("look", 1)
         return Scene(info=info, start=start, end=end, features=features, shots=tuple(shots))
 
+    @staticmethod
+    def _look_in_full(
+        model: TextVideoPipeline, info: VideoInfo, start: Fraction, end: Fraction, report: Report
+    ) -> Scene:
+        """Return the span as a model sees it that scales pictures itself."""
+        detector = ShotDetector(model.config.video_fps)
+        shots: list[float] = []
+        report("look", 0)
+        features = text_model.look(
+            model,
+            info,
+            start=start,
+            end=end,
+            on_frames=lambda chunk: shots.extend(detector.update(chunk)),
+            progress=lambda share: report("look", share),
+        )
+        report("look", 1)
+        return Scene(info=info, start=start, end=end, features=features, shots=tuple(shots))
+
+    def _check_wishes(self, settings: Settings, *, with_stems: bool) -> None:
+        """Raise UsageError for what the model cannot be asked."""
+        name = self.description.name
+        if isinstance(self.model, TextVideoPipeline):
+            text_model.check_wishes(settings, name)
+            if with_stems:
+                raise UsageError(f'model "{name}" has no ambient condition and so no stems of action and ambience')
+        elif settings.prompt or settings.negative_prompt:
+            raise UsageError(f'model "{name}" reads no text; leave out the prompts or use a model of family textvideo')
+
+    def _ambience(self, clip: AmbientClip | None, scene: Scene, settings: Settings) -> AmbientClip:
+        """Return what the model hears as ambience: `clip`, or else its own choice."""
+        if isinstance(self.model, TextVideoPipeline):
+            return text_model.NO_AMBIENCE
+        clip = clip or (self.model.quiet() if settings.ambient == "quiet" else self._retrieve(scene, settings))
+        return self._prepare(clip, settings)
+
     def _voice(
         self, scene: Scene, settings: Settings, clip: AmbientClip, with_stems: bool, report: Report
     ) -> Soundtrack:
@@ -180,7 +232,9 @@ class FoleyPipeline:
         rate = self.model.config.sample_rate
         num_samples = max(1, round(scene.info.duration * OUTPUT_RATE))
         generated = self._generate(scene, settings, clip, "generate", report)
-        action = self._generate(scene, settings, self.model.quiet(), "action", report) if with_stems else None
+        action = None
+        if with_stems and not isinstance(self.model, TextVideoPipeline):
+            action = self._generate(scene, settings, self.model.quiet(), "action", report)
         alone = Soundtrack(
             video=scene.info,
             num_samples=num_samples,
@@ -200,10 +254,24 @@ class FoleyPipeline:
         self, scene: Scene, settings: Settings, clip: AmbientClip, stage: str, report: Report
     ) -> NDArray[np.float32]:
         report(stage, 0)
-        with self._precision():
+        num_samples = max(1, round((scene.end - scene.start) * self.model.config.sample_rate))
+        if isinstance(self.model, TextVideoPipeline):
+            assert isinstance(scene.features, TextVideoFeatures)
             return self.model.generate(
                 scene.features,
-                num_samples=max(1, round((scene.end - scene.start) * self.model.config.sample_rate)),
+                num_samples=num_samples,
+                prompt=settings.prompt,
+                negative_prompt=text_model.negative_prompt(settings),
+                seed=settings.seed,
+                num_steps=settings.num_steps,
+                guidance_scale=settings.guidance_scale,
+                shots=scene.shots,
+                progress=lambda fraction: report(stage, fraction),
+            )
+        with self._precision():
+            return self.model.generate(
+                scene.frame_features,
+                num_samples=num_samples,
                 ambient=clip.waveform,
                 seed=settings.seed,
                 num_steps=settings.num_steps,
@@ -242,10 +310,11 @@ class FoleyPipeline:
             return clip_by_key(index, settings.ambient_clip, self.model.config.sample_rate)
 
     def _retrieve(self, scene: Scene, settings: Settings) -> AmbientClip:
+        assert not isinstance(self.model, TextVideoPipeline)
         with self._precision():
             if not settings.ambient_library:
-                return self.model.retrieve(scene.features)
-            embedding = self.matcher.embed_video(scene.features)
+                return self.model.retrieve(scene.frame_features)
+            embedding = self.matcher.embed_video(scene.frame_features)
         with closing(open_index(settings.ambient_library)) as index:
             return nearest_clip(index, embedding, settings.ambient_filter, self.model.config.sample_rate)
 

@@ -24,6 +24,8 @@ from foleykit.video.output import AudioCodec
 
 OUTPUT_RATE = 48_000
 BLOCK_SECONDS = 10
+MAX_PROMPT = 1000
+"""Characters of a prompt; what a model reads of it may be less."""
 SOUND_SUFFIXES = (".wav", ".flac")
 
 OriginalMode = Literal["replace", "keep", "duck"]
@@ -45,6 +47,10 @@ class Settings:
     """Clips of `ambient_library` that may be chosen, such as "ambient_db < -50"; empty for all."""
     ambient_clip: str = ""
     """Key of the clip in `ambient_library` that was chosen; empty lets the pictures choose."""
+    prompt: str = ""
+    """What should be heard, for models that read text."""
+    negative_prompt: str = ""
+    """What should not be heard."""
     original: OriginalMode = "replace"
     """What becomes of the video's own sound."""
     seed: int = 0
@@ -76,6 +82,9 @@ class Settings:
         if (self.ambient_filter or self.ambient_clip) and not self.ambient_library:
             raise UsageError("a filter chooses among the clips of a library; name one with --ambient-library")
         parse_filter(self.ambient_filter)
+        for what, text in (("prompt", self.prompt), ("negative prompt", self.negative_prompt)):
+            if len(text) > MAX_PROMPT:
+                raise UsageError(f"a {what} has at most {MAX_PROMPT} characters, not {len(text)}")
         if self.loudness_lufs is not None and not -70 <= self.loudness_lufs <= 0:
             raise UsageError(f"loudness lies between -70 and 0 LUFS, not {self.loudness_lufs:g}")
         start = 0.0 if self.start is None else self.start

@@ -6,10 +6,15 @@ import torch
 from torch import Tensor, nn
 
 
-def rotary_angles(num_positions: int, head_width: int, device: torch.device, *, base: float = 10_000.0) -> Tensor:
-    """Return angles (N, head_width / 2) of rotary position embedding (Su et al. 2021, eq. 15)."""
+def rotary_angles(
+    num_positions: int, head_width: int, device: torch.device, *, base: float = 10_000.0, step: float = 1.0
+) -> Tensor:
+    """Return angles (N, head_width / 2) of rotary position embedding (Su et al. 2021, eq. 15).
+
+    Positions are `step` apart: two sequences of other rates are aligned in time by the ratio of their rates.
+    """
     rates = base ** (-torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width)
-    return torch.arange(num_positions, device=device, dtype=torch.float32)[:, None] * rates
+    return torch.arange(num_positions, device=device, dtype=torch.float32)[:, None] * step * rates
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:

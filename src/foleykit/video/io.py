@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import av
 import numpy as np
@@ -18,6 +18,7 @@ from foleykit.core.errors import InputError, MediaError, MediaWarning
 from foleykit.core.timeline import Timeline
 from foleykit.video.frames import Deinterlacer, Scaler, seconds_of
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
+from foleykit.video.picks import FramePick, nearest_pictures, next_pictures, summed_times
 from foleykit.video.probe import open_media, packets_of, prepare_decoder, probe
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-_TICK = 1e-9
 # Frame threads each hold pictures of their own; beyond a few they cost memory and bring little.
 _MAX_THREADS = 4
 _THREADS_WORTHWHILE_PIXELS = 480 * 360
@@ -80,17 +80,20 @@ class VideoReader:
         start: float | Fraction | None = None,
         end: float | Fraction | None = None,
         chunk_frames: int = 64,
+        pick: FramePick = "nearest",
         limits: MediaLimits = DEFAULT_LIMITS,
     ) -> None:
         """Read the times of `source`; pass a `VideoInfo` to save that pass.
 
         `size` is (H, W) of the upright result; pictures are stretched to it. `start` and `end` are seconds from the
-        first picture. Raises MediaError as `probe` does and InputError for an impossible range, rate or size.
+        first picture. With `pick` "next" a frame shows the first picture that is not earlier than its time. Raises
+        MediaError as `probe` does and InputError for an impossible range, rate or size.
         """
         self.info = source if isinstance(source, VideoInfo) else probe(source, limits)
         self.fps = Fraction(fps)
         self.size = size
         self.chunk_frames = chunk_frames
+        self.pick = pick
         self.limits = limits
         self.start = Fraction(0) if start is None else Fraction(start)
         self.end = self.info.duration if end is None else min(Fraction(end), self.info.duration)
@@ -117,20 +120,12 @@ class VideoReader:
 
     def _sample(self, pictures: Iterator[_Picture]) -> Iterator[NDArray[np.uint8]]:
         """Yield chunks from pictures in order of time."""
-        half_interval = float(1 / self.fps) / 2
         scale = Scaler(self.info.orientation, self.size)
-        current: _Picture | None = None
-        ahead = next(pictures, None)
+        shown: _Picture | None = None
+        picked = self._picked(pictures)
         chunk = self._new_chunk(0)
         for index in range(self.num_frames):
-            time = float(self.start + index / self.fps)
-            while ahead is not None and ahead.time <= time + _TICK:
-                current, ahead = ahead, next(pictures, None)
-            shown = current
-            if ahead is not None:
-                wait = ahead.time - time
-                if current is None or (wait < half_interval - _TICK and wait < time - current.time - _TICK):
-                    shown = ahead
+            shown = next(picked, shown)
             if shown is None:
                 raise MediaError(f"{self.info.path}: not one picture can be decoded")
             if shown.small is None:
@@ -142,6 +137,18 @@ class VideoReader:
         # Damage after the last sample is damage too.
         for _ in pictures:
             pass
+
+    def _picked(self, pictures: Iterator[_Picture]) -> Iterator[_Picture]:
+        """Yield the picture of each output frame; where they end before the output does, the last one is held."""
+        match self.pick:
+            case "nearest":
+                times = (float(self.start + index / self.fps) for index in range(self.num_frames))
+                return nearest_pictures(pictures, times, float(1 / self.fps) / 2)
+            case "next":
+                start = float(self.start)
+                return next_pictures(pictures, (start + time for time in summed_times(float(self.fps))))
+            case _:
+                assert_never(self.pick)
 
     def _new_chunk(self, first: int) -> NDArray[np.uint8]:
         return np.empty((min(self.chunk_frames, self.num_frames - first), *self.size, 3), np.uint8)

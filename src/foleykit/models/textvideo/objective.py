@@ -1,0 +1,77 @@
+"""Batches to losses: flow matching with every condition dropped by chance of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from foleykit.core.errors import ConfigError
+from foleykit.core.types import Losses
+from foleykit.diffusion.flow import interpolate, logit_normal_times, velocity_target
+from foleykit.models.textvideo.network import Conditioning, Known, Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextVideoBatch:
+    """Clips as the network is trained on them."""
+
+    latents: Tensor
+    """(B, D, L) normalised, drawn from the codec's posterior"""
+    conditioning: Conditioning
+    has_text: Tensor
+    """(B,) bool: False where a clip has no prompt"""
+    has_transcript: Tensor
+    """(B,) bool"""
+    has_ambient: Tensor
+    """(B,) bool"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DropoutConfig:
+    """Shares of clips that are shown without a condition, each drawn independently (Cheng et al. 2025, sec. 4.1)."""
+
+    video: float = 0.1
+    """Pictures and synchronisation together."""
+    text: float = 0.1
+    transcript: float = 0.1
+    ambient: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not all(0 <= share < 1 for share in (self.video, self.text, self.transcript, self.ambient)):
+            raise ConfigError("shares of clips without a condition must be at least 0 and below 1")
+
+
+class TextVideoObjective(nn.Module):
+    """Squared error of the velocity at times that are densest half way (Esser et al. 2024, eq. 19)."""
+
+    def __init__(self, network: Network, dropout: DropoutConfig | None = None) -> None:
+        super().__init__()
+        self.model = network
+        self.dropout = dropout or DropoutConfig()
+
+    def forward(self, batch: TextVideoBatch, generator: torch.Generator) -> Losses:
+        latents = batch.latents
+        t = logit_normal_times(len(latents), generator).to(latents.device)
+        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+        shown = self.model.with_nulls(batch.conditioning, self.known(batch, generator))
+        prepared = self.model.prepare(shown, latents.shape[2])
+        velocity = self.model(interpolate(latents, noise, t), 1 - t, prepared)
+        # The network's velocity leads from noise to data, against time.
+        total = (velocity.float() + velocity_target(latents, noise)).square().mean()
+        return Losses(total=total, parts={})
+
+    def known(self, batch: TextVideoBatch, generator: torch.Generator) -> Known:
+        """Return which conditions each clip is shown with: those it has, unless they are dropped."""
+        count, device = len(batch.latents), batch.latents.device
+
+        def kept(share_dropped: float) -> Tensor:
+            return (torch.rand(count, generator=generator) >= share_dropped).to(device)
+
+        return Known(
+            video=kept(self.dropout.video),
+            text=kept(self.dropout.text) & batch.has_text,
+            transcript=kept(self.dropout.transcript) & batch.has_transcript,
+            ambient=kept(self.dropout.ambient) & batch.has_ambient,
+        )

@@ -1,0 +1,115 @@
+"""Models of the family that a name stands for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal, assert_never
+
+from foleykit.codecs.bigvgan import BigVganConfig, bigvgan_16k, bigvgan_v2_44k
+from foleykit.codecs.magnitude_vae import MagnitudeVaeConfig, vae_16k, vae_44k
+from foleykit.encoders.clip import ClipConfig, ClipImageConfig, ClipTextConfig
+from foleykit.encoders.visual.synchformer import SynchformerConfig
+from foleykit.models.textvideo.config import NetworkConfig, SamplingConfig, TextVideoConfig
+
+MMAudioName = Literal["small-16k", "small-44k", "medium-44k", "large-44k", "large-44k-v2"]
+
+
+def mmaudio_network(name: MMAudioName) -> NetworkConfig:
+    """Return the network of a published MMAudio size (Cheng et al. 2025): 157 million to 1.03 billion parameters."""
+    match name:
+        case "small-16k":
+            return NetworkConfig()
+        case "small-44k":
+            return NetworkConfig(latent_width=40)
+        case "medium-44k":
+            return NetworkConfig(latent_width=40, width=896, num_heads=14)
+        case "large-44k":
+            return replace(mmaudio_network("medium-44k"), num_joint_blocks=7, num_fused_blocks=14)
+        case "large-44k-v2":
+            return replace(
+                mmaudio_network("large-44k"), input_activation="silu", num_time_features=896, time_scale=10_000.0
+            )
+        case _:
+            assert_never(name)
+
+
+def mmaudio(name: MMAudioName) -> TextVideoConfig:
+    """Return a published MMAudio model with its codec, vocoder and encoders."""
+    network = mmaudio_network(name)
+    if name == "small-16k":
+        return TextVideoConfig(network=network, codec=vae_16k(), vocoder=bigvgan_16k())
+    return TextVideoConfig(network=network, codec=vae_44k(), vocoder=bigvgan_v2_44k())
+
+
+def textvideo_network() -> NetworkConfig:
+    """Return the network for data of VGGSound's size: a v2 of medium width that also knows transcript and ambience."""
+    return NetworkConfig(
+        latent_width=64,
+        width=896,
+        num_heads=14,
+        num_joint_blocks=4,
+        num_fused_blocks=8,
+        num_transcript_tokens=77,
+        ambient_pool=4,
+        input_activation="silu",
+    )
+
+
+def tiny_textvideo_network() -> NetworkConfig:
+    """Return a network of 4 million parameters, which half precision keeps in 8 MB."""
+    return NetworkConfig(
+        latent_width=32,
+        picture_width=96,
+        sync_width=96,
+        text_width=96,
+        num_text_tokens=24,
+        num_transcript_tokens=24,
+        ambient_pool=4,
+        width=96,
+        num_heads=3,
+        num_joint_blocks=2,
+        num_fused_blocks=4,
+        input_activation="silu",
+    )
+
+
+def debug_network() -> NetworkConfig:
+    """Return the same structure small enough for a test."""
+    return NetworkConfig(
+        latent_width=4,
+        picture_width=12,
+        sync_width=10,
+        text_width=8,
+        num_text_tokens=5,
+        num_transcript_tokens=5,
+        ambient_pool=2,
+        width=32,
+        num_heads=2,
+        num_joint_blocks=1,
+        num_fused_blocks=1,
+        input_activation="silu",
+    )
+
+
+def debug() -> TextVideoConfig:
+    """Return MMAudio's structure small enough for a test."""
+    return TextVideoConfig(
+        network=NetworkConfig(
+            picture_width=16,
+            sync_width=16,
+            text_width=16,
+            width=32,
+            num_heads=2,
+            num_joint_blocks=1,
+            num_fused_blocks=1,
+        ),
+        codec=MagnitudeVaeConfig(width=8, num_blocks=1),
+        vocoder=BigVganConfig(width=64, resblock_kernels=(3,), dilations=(1,)),
+        clip=ClipConfig(
+            image=ClipImageConfig(input_size=30, size=28, width=16, num_blocks=1, num_heads=2, expansion=1),
+            text=ClipTextConfig(vocabulary_size=600, width=16, num_blocks=1, num_heads=2, expansion=1),
+            embedding_width=16,
+        ),
+        sync=SynchformerConfig(size=32, width=16, num_blocks=1, num_heads=2, expansion=1),
+        sampling=SamplingConfig(num_steps=2),
+    )
