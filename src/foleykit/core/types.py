@@ -84,3 +84,11 @@ class SimilarityBatch:
     """(B, L, W) features of another moment of the same long video"""
     seen: Tensor
     """(B, K) 1 for every kind of ambience whose source is in sight, or for none of them"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodesBatch:
+    codes: Tensor
+    """(B, K, T) int64 of a token codec"""
+    video: Tensor
+    """(B, N, W) visual vectors of the same time"""
