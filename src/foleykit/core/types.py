@@ -41,6 +41,14 @@ class BatchSource(Protocol, Generic[Batch_co]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VideoFeatures:
+    """What a model saw of a video, on the CPU."""
+
+    values: Tensor
+    """(N, D), in the model's own rhythm"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AudioBatch:
     waveform: Tensor
     """(B, S) in [-1, 1]"""

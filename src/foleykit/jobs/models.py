@@ -14,6 +14,7 @@ from foleykit.core.config import load_config
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.published.config import Action2SoundConfig
+from foleykit.models.foleygen.config import FoleyGenConfig
 
 WEIGHTS = Path(foleykit.__file__).parent / "weights"
 CARD_NAME = "MODEL_CARD.md"
@@ -35,8 +36,8 @@ class ModelDescription:
     """Of the weights; "not stated" where the model card does not say."""
     weights_sha256: str
     """Over all files that generation reads: config, weights, ambient library."""
-    kind: Literal["avldm", "action2sound"] = "avldm"
-    """Which of the family's structures the folder holds."""
+    kind: Literal["avldm", "action2sound", "foleygen"] = "avldm"
+    """Which structure the folder holds."""
     card: str = ""
     """The model card's text."""
 
@@ -79,24 +80,29 @@ def describe_model(name: str | Path) -> ModelDescription:
     licence = re.search(r"^licen[cs]e:\s*(.+?)\s*$", card, re.MULTILINE)
     return ModelDescription(
         name=folder.name,
-        family="avldm",
+        family="foleygen" if isinstance(config, FoleyGenConfig) else "avldm",
         folder=folder,
         num_bytes=sum(path.stat().st_size for path in weights),
         sample_rate=config.sample_rate,
         video_fps=config.video_fps,
         licence=licence.group(1) if licence else "not stated",
         weights_sha256=_hash_files(folder),
-        kind="action2sound" if isinstance(config, Action2SoundConfig) else "avldm",
+        kind="avldm" if isinstance(config, AvLdmConfig) else config.kind,
         card=card,
     )
 
 
-def read_config(path: Path) -> AvLdmConfig | Action2SoundConfig:
-    """Return a saved model's configuration; published models name their kind. Raises ConfigError or ModelError."""
+def read_config(path: Path) -> AvLdmConfig | Action2SoundConfig | FoleyGenConfig:
+    """Return a saved model's configuration; all kinds but the first name themselves. Raises ConfigError, ModelError."""
     values = json.loads(path.read_text())
-    if isinstance(values, dict) and "kind" in values:
-        return load_config(Action2SoundConfig, path)
-    return load_config(AvLdmConfig, path)
+    kind = values.get("kind", "avldm") if isinstance(values, dict) else "avldm"
+    match kind:
+        case "avldm":
+            return load_config(AvLdmConfig, path)
+        case "foleygen":
+            return load_config(FoleyGenConfig, path)
+        case _:
+            return load_config(Action2SoundConfig, path)
 
 
 def _hash_files(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
@@ -13,23 +14,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from foleykit.audio.ambient import AmbientClip
 from foleykit.audio.loudness import normalise
 from foleykit.audio.mix import duck_gain
 from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
+from foleykit.core.types import VideoFeatures
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
 from foleykit.jobs.library import clip_by_key, embedding_space, nearest_clip
 from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.original import read_original
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
-from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, VideoFeatures
+from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
+from foleykit.models.foleygen.pipeline import FoleyGenPipeline
 from foleykit.retrieval import open_index
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
 from foleykit.video.io import VideoReader
 from foleykit.video.probe import probe
 from foleykit.video.shots import ShotDetector
 
+OWN_CHOICE = "none"
+"""Stands for the ambience of a model that was given none and chooses for itself."""
 FADE_SECONDS = 0.02
 """Ramp between the original and the new sound where the new sound does not fill the video."""
 
@@ -53,7 +59,7 @@ class FoleyPipeline:
 
     def __init__(
         self,
-        model: AvLdmPipeline | Action2SoundPipeline,
+        model: AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline,
         description: ModelDescription,
         *,
         device: str,
@@ -126,6 +132,11 @@ class FoleyPipeline:
     ) -> Iterator[Soundtrack]:
         """Yield soundtracks with seeds `settings.seed`, +1, +2...; the video is looked at once."""
         settings = self.resolve(settings)
+        if with_stems and isinstance(self.model, FoleyGenPipeline):
+            raise UsageError(
+                f'model "{self.description.name}" makes no stems: a language model that is told another ambience makes '
+                "another sound, not a part of the first"
+            )
         recording = self._recording(settings)
         report("read", 0)
         info = video if isinstance(video, VideoInfo) else probe(video, limits)
@@ -134,26 +145,34 @@ class FoleyPipeline:
         report("read", 1)
         scene = self.look(info, settings, report=report)
         clip = clip or (self.model.quiet() if settings.ambient == "quiet" else self._retrieve(scene, settings))
-        if settings.ambient_library:
+        if settings.ambient_library and clip is not None:
             settings = replace(settings, ambient_clip=clip.name)
-        clip = self._prepare(clip, settings)
+        if clip is None and settings.ambient_level_db is not None:
+            warnings.warn("ambient_level has no effect: no ambient clip is heard; name one with ambient", stacklevel=2)
+        clip = None if clip is None else self._prepare(clip, settings)
         for take in range(num_takes):
             yield self._voice(scene, replace(settings, seed=settings.seed + take), clip, with_stems, report)
 
     def resolve(self, settings: Settings) -> Settings:
         """Return `settings` with the model's own values where they name none."""
         sampling = self.model.config.sampling
-        return replace(
-            settings,
-            num_steps=sampling.num_steps if settings.num_steps is None else settings.num_steps,
-            guidance_scale=sampling.guidance_scale if settings.guidance_scale is None else settings.guidance_scale,
-        )
+        if settings.guidance_scale is None:
+            settings = replace(settings, guidance_scale=sampling.guidance_scale)
+        if isinstance(self.model, FoleyGenPipeline):
+            if settings.num_steps is not None:
+                warnings.warn("num_steps has no effect: this model takes one step per frame of codes", stacklevel=2)
+            return replace(settings, num_steps=None)
+        own = self.model.config.sampling.num_steps
+        return replace(settings, num_steps=own if settings.num_steps is None else settings.num_steps)
 
     def look(self, info: VideoInfo, settings: Settings, *, report: Report = no_report) -> Scene:
         """Decode the span's pictures at the model's rate and size and encode them, in flat memory."""
         start, end = span(info, settings)
         config = self.model.config
-        reader = VideoReader(info, fps=config.video_fps, size=config.frame_size, start=start, end=end)
+        size = config.frame_size
+        if isinstance(self.model, FoleyGenPipeline):
+            size = self.model.config.reading_size(info.height, info.width)
+        reader = VideoReader(info, fps=config.video_fps, size=size, start=start, end=end)
         expected = len(reader)
 
         detector = ShotDetector(config.video_fps)
@@ -174,7 +193,7 @@ class FoleyPipeline:
         return Scene(info=info, start=start, end=end, features=features, shots=tuple(shots))
 
     def _voice(
-        self, scene: Scene, settings: Settings, clip: AmbientClip, with_stems: bool, report: Report
+        self, scene: Scene, settings: Settings, clip: AmbientClip | None, with_stems: bool, report: Report
     ) -> Soundtrack:
         """Generate one take and weigh it against the video's own sound."""
         rate = self.model.config.sample_rate
@@ -188,7 +207,7 @@ class FoleyPipeline:
             action=None if action is None else place(action, scene, rate),
             model_rate=rate,
             settings=settings,
-            ambience=clip.name,
+            ambience=OWN_CHOICE if clip is None else clip.name,
         )
         report("level", 0)
         soundtrack = with_original(alone, scene, settings)
@@ -197,26 +216,41 @@ class FoleyPipeline:
         return soundtrack.with_gain(gain_db)
 
     def _generate(
-        self, scene: Scene, settings: Settings, clip: AmbientClip, stage: str, report: Report
+        self, scene: Scene, settings: Settings, clip: AmbientClip | None, stage: str, report: Report
     ) -> NDArray[np.float32]:
         report(stage, 0)
+        num_samples = max(1, round((scene.end - scene.start) * self.model.config.sample_rate))
+
+        def progress(fraction: float) -> None:
+            report(stage, fraction)
+
         with self._precision():
+            if isinstance(self.model, FoleyGenPipeline):
+                return self.model.generate(
+                    scene.features,
+                    num_samples=num_samples,
+                    ambient=None if clip is None else clip.waveform,
+                    seed=settings.seed,
+                    guidance_scale=settings.guidance_scale,
+                    progress=progress,
+                )
+            assert clip is not None
             return self.model.generate(
                 scene.features,
-                num_samples=max(1, round((scene.end - scene.start) * self.model.config.sample_rate)),
+                num_samples=num_samples,
                 ambient=clip.waveform,
                 seed=settings.seed,
                 num_steps=settings.num_steps,
                 guidance_scale=settings.guidance_scale,
                 shots=scene.shots,
-                progress=lambda fraction: report(stage, fraction),
+                progress=progress,
             )
 
     def _recording(self, settings: Settings) -> AmbientClip | None:
         if settings.ambient in BUILT_IN:
             return None
         config = self.model.config
-        return read_recording(settings.ambient, config.sample_rate, config.window_samples)
+        return read_recording(settings.ambient, config.sample_rate, config.ambient_samples)
 
     def _own_ambience(self, info: VideoInfo, settings: Settings) -> AmbientClip | None:
         """Return the quietest stretch of the video's own sound where that is asked for."""
@@ -226,7 +260,7 @@ class FoleyPipeline:
         own = read_original(info, config.sample_rate)
         if own is None:
             raise MediaError(f"{info.path} has no sound of its own; use another ambience than original")
-        stretch = quietest_stretch(own.mean(0, keepdims=True), config.sample_rate, config.window_samples)
+        stretch = quietest_stretch(own.mean(0, keepdims=True), config.sample_rate, config.ambient_samples)
         if stretch is None:
             raise MediaError(f"the sound of {info.path} is silent; use the ambience quiet instead of original")
         return AmbientClip(name="original", waveform=stretch)
@@ -241,17 +275,18 @@ class FoleyPipeline:
                 return None
             return clip_by_key(index, settings.ambient_clip, self.model.config.sample_rate)
 
-    def _retrieve(self, scene: Scene, settings: Settings) -> AmbientClip:
+    def _retrieve(self, scene: Scene, settings: Settings) -> AmbientClip | None:
+        """Return the clip that fits the pictures; None where the model has an ambience of its own to choose."""
         with self._precision():
             if not settings.ambient_library:
-                return self.model.retrieve(scene.features)
+                return None if isinstance(self.model, FoleyGenPipeline) else self.model.retrieve(scene.features)
             embedding = self.matcher.embed_video(scene.features)
         with closing(open_index(settings.ambient_library)) as index:
             return nearest_clip(index, embedding, settings.ambient_filter, self.model.config.sample_rate)
 
     def _prepare(self, clip: AmbientClip, settings: Settings) -> AmbientClip:
         """Return the part of `clip` that the model hears, at the wished level."""
-        waveform = middle_of(clip.waveform, self.model.config.window_samples)
+        waveform = middle_of(clip.waveform, self.model.config.ambient_samples)
         if settings.ambient_level_db is not None:
             waveform = at_level(waveform, settings.ambient_level_db)
         return AmbientClip(name=clip.name, waveform=waveform)

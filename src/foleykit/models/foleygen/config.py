@@ -175,6 +175,16 @@ class FoleyGenConfig:
         """(H, W) of the frames that the video encoder takes."""
         return self.video.size, self.video.size
 
+    def reading_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the (H, W) at which pictures of `height` and `width` are read.
+
+        An encoder that looks at the middle square gets the whole picture with a short side of its size.
+        """
+        if not self.video.is_cropped:
+            return self.frame_size
+        scale = Fraction(self.video.size, min(height, width))
+        return round(height * scale), round(width * scale)
+
     @property
     def feature_stride(self) -> int:
         """Encoder features per visual vector: the first of each stretch is taken, so that no later one is seen."""
