@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from foleykit.audio.ambient import AmbientClip, mirror_to
+from foleykit.audio.spectral_loss import pooled_energy_error
 from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import save_weights
@@ -26,7 +27,6 @@ from foleykit.models.avldm.objective import (
     VideoObjective,
     VocoderObjective,
     heatmap_error,
-    pooled_energy_error,
     surface_error,
 )
 from foleykit.models.avldm.pipeline import AvLdmPipeline

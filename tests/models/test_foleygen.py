@@ -1,4 +1,4 @@
-"""The FoleyGen pipeline at debug size: exact lengths, windows that go on, an ambience that is heard and then cut off."""
+"""The FoleyGen pipeline at debug size: exact lengths, windows that go on, an ambience heard first and then cut off."""
 
 from dataclasses import replace
 from itertools import pairwise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from foleykit.audio.mel import LogMelConfig
 from foleykit.codecs.istft_vocoder import IstftVocoderConfig
 from foleykit.codecs.mel_rvq import MelRvqConfig
 from foleykit.encoders.visual.two_rate import TwoRateConfig
@@ -45,9 +44,8 @@ def tiny_foleygen() -> FoleyGenConfig:
 
 def debug() -> FoleyGenConfig:
     """Return a model small enough to train for a few steps inside a test."""
-    mel = LogMelConfig(num_mels=40)
     codec = MelRvqConfig(
-        vocoder=IstftVocoderConfig(mel=mel, width=32, num_blocks=1),
+        vocoder=IstftVocoderConfig(width=32, num_blocks=1),
         width=32,
         latent_width=8,
         num_blocks=1,
