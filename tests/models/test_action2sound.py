@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from foleykit.audio.ambient import AmbientClip
 from foleykit.codecs.hifigan import HifiGan
 from foleykit.core.config import from_dict, to_dict
 from foleykit.core.errors import ConfigError, InputError, ModelError
 from foleykit.encoders.visual.timesformer import TimeSformer
-from foleykit.models.avldm.pipeline import AmbientClip
 from foleykit.models.avldm.published.config import Action2SoundConfig, PublishedSampling
 from foleykit.models.avldm.published.network import Conditioner, Denoiser, PictureVae
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline, Guidance, plan_of, windows_of

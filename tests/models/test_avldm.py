@@ -8,6 +8,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from foleykit.audio.ambient import AmbientClip, mirror_to
+from foleykit.audio.spectral_loss import pooled_energy_error
 from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import save_weights
@@ -25,11 +27,11 @@ from foleykit.models.avldm.objective import (
     VideoObjective,
     VocoderObjective,
     heatmap_error,
-    pooled_energy_error,
     surface_error,
 )
-from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, mirror_to, overlapping_chunks
+from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.presets import debug, tiny_avldm
+from foleykit.video.chunks import overlapping_chunks
 
 CONFIG = debug()
 

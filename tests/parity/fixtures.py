@@ -64,6 +64,20 @@ def scaled(name: str, drawn: Tensor) -> Tensor:
     return drawn / math.sqrt(math.prod(drawn.shape[1:]))
 
 
+def filled(keys: list[dict[str, Any]], spread: float = 0.02) -> dict[str, Tensor]:
+    """Return the weights of a manifest that states seed, kind and first values of every tensor; `spread` is of the
+    random ones that are no norms."""
+    tensors = {}
+    for key in keys:
+        drawn = torch.randn(key["shape"], generator=torch.Generator().manual_seed(key["seed"]))
+        made = {"randn": spread * drawn, "norm": 1 + 0.02 * drawn, "one": torch.ones_like(drawn)}[key["kind"]]
+        if spread == 0.02:
+            head = torch.tensor(key["head"])
+            torch.testing.assert_close(made.flatten()[: len(head)], head, atol=1e-6, rtol=1e-5)
+        tensors[key["key"]] = made
+    return tensors
+
+
 def formula_video(batch: int, num_frames: int, size: int, phase: float) -> Tensor:
     """Return pictures (B, T, 3, H, H) as the network takes them, after normalisation."""
     b, t, c, y, x = torch.meshgrid(

@@ -159,3 +159,15 @@ def test_the_rate_warms_up_stays_and_falls_to_zero() -> None:
 def test_a_run_without_steps_is_refused() -> None:
     with pytest.raises(ConfigError, match="needs steps"):
         TrainingConfig(num_steps=0)
+
+
+def test_other_schedules_rise_to_the_peak_and_fall_as_named() -> None:
+    cosine, root = (
+        TrainingConfig(num_steps=110, learning_rate=1.0, warmup_steps=10, schedule=name)
+        for name in ("cosine", "inverse_sqrt")
+    )
+    falling = [cosine.learning_rate_at(step) for step in range(110)]
+    assert falling[9] == 1 and falling[59] == pytest.approx(0.5) and falling[-1] == pytest.approx(0)
+    assert falling[10:] == sorted(falling[10:], reverse=True)
+    assert root.learning_rate_at(39) == pytest.approx(0.5)
+    assert [cosine.learning_rate_at(step) for step in range(10)] == pytest.approx([(s + 1) / 10 for s in range(10)])

@@ -168,6 +168,19 @@ def run_convert_imagebind(args: EncoderArgs) -> None:
     _convert_encoder("imagebind", args)
 
 
+def run_convert_audiogen_codec(args: EncoderArgs) -> None:
+    """Turn compression_state_dict.bin of AudioGen into a codec folder; its weights are not for commercial use."""
+    from foleykit.jobs.convert_codec import CodecRequest, convert_codec
+
+    result = convert_codec(CodecRequest(source=args.file, output=args.output, overwrite=args.overwrite))
+    if args.json:
+        print_json(result.to_dict())
+    elif not args.quiet:
+        for note in result.notes:
+            print(note)
+        print(f"{result.output}: {result.num_tensors} tensors, {result.num_bytes / 1e9:.2f} GB")
+
+
 def _convert_encoder(
     encoder: Literal["vggish", "cnn14", "passt", "imagebind"], args: EncoderArgs, *, pca: Path | None = None
 ) -> None:

@@ -16,12 +16,12 @@ Option = typer.Option
 
 @dataclass(frozen=True, kw_only=True)
 class Args:
-    preset: Annotated[Literal["tiny-avldm", "debug", "vocoder-128x16k"], typer.Argument(help="Which model.")] = (
-        "tiny-avldm"
-    )
+    preset: Annotated[
+        Literal["tiny-avldm", "tiny-foleygen", "debug", "vocoder-128x16k"], typer.Argument(help="Which model.")
+    ] = "tiny-avldm"
     stage: Annotated[
-        Literal["codec", "video", "vocoder", "generator", "similarity", "all"],
-        Option(help="A stage builds on those before it; all runs them in turn."),
+        Literal["codec", "video", "vocoder", "generator", "similarity", "lm", "all"],
+        Option(help="A stage builds on those before it; all runs them in turn. tiny-foleygen has codec and lm."),
     ] = "all"
     data: Annotated[Path, Option(metavar="DIR", help="Cache of rendered long videos; missing ones are rendered.")] = (
         Path("cache/world")
@@ -53,6 +53,14 @@ class Args:
     bf16: Annotated[
         bool, Option("--bf16", help="Compute in bfloat16: about twice as fast where the processor knows it.")
     ] = False
+    base: Annotated[
+        str,
+        Option(help="Of tiny-foleygen: the model whose video encoder is used and whose vocoder the codec starts from."),
+    ] = "tiny-avldm"
+    mechanism: Annotated[
+        Literal["all_frame", "causal", "frame_wise", "aligned"] | None,
+        Option(help="Of tiny-foleygen: how the language model sees the video; default: the preset's way."),
+    ] = None
     bundle: Annotated[
         Path | None, Option(metavar="DIR", help="At the end write a model folder that foley generate --model takes.")
     ] = None
@@ -68,6 +76,11 @@ def run(args: Args) -> None:
     if args.preset == "vocoder-128x16k":
         run_vocoder(args)
         return
+    if args.preset == "tiny-foleygen":
+        run_foleygen(args)
+        return
+    if args.stage == "lm" or args.mechanism is not None:
+        raise UsageError("a language model is a stage of tiny-foleygen alone; leave out --stage lm and --mechanism")
     from foleykit.jobs.load import choose_device
     from foleykit.models.avldm.presets import debug, tiny_avldm
     from foleykit.recipes.avldm_world import DEFAULTS, STAGES, TrainArgs, bundle, train
@@ -155,3 +168,68 @@ def run_vocoder(args: Args) -> None:
         print_json({"folders": [str(folder)]})
     elif is_main and not args.quiet:
         print(folder)
+
+
+def run_foleygen(args: Args) -> None:
+    """Train tiny-foleygen: its codec, then its language model."""
+    from foleykit.jobs.load import choose_device
+    from foleykit.jobs.models import model_folder
+    from foleykit.models.foleygen.presets import tiny_foleygen
+    from foleykit.recipes.foleygen_world import DEFAULTS, STAGES, FoleyGenTrainArgs, bundle, train
+    from foleykit.recipes.world_data import WorldDataArgs
+    from foleykit.training.processes import join_processes
+    from foleykit.world.config import WorldConfig
+
+    match args.stage:
+        case "all":
+            stages = STAGES
+        case "codec" | "lm":
+            stages = (args.stage,)
+        case _:
+            raise UsageError(f"tiny-foleygen has the stages {', '.join(STAGES)}, not {args.stage}")
+    if not args.ambient:
+        raise UsageError("tiny-foleygen has no ambient condition to leave out with --no-ambient")
+    device = choose_device(args.device)
+    is_main = join_processes(device).is_main
+    model = tiny_foleygen()
+    data = WorldDataArgs(
+        cache=args.data,
+        num_videos=args.num_videos,
+        recordings=args.recordings,
+        workers=args.workers,
+        world=WorldConfig(frame_size=model.frame_size, video_fps=model.video_fps),
+    )
+    folders = []
+    with progress(quiet=args.quiet or not is_main) as report:
+        for stage in stages:
+            recipe = FoleyGenTrainArgs(
+                stage=stage,
+                data=data,
+                base=model_folder(args.base),
+                output=args.output or Path("runs") / args.preset,
+                mechanism=args.mechanism,
+                num_steps=args.num_steps,
+                batch_size=args.batch_size,
+                learning_rate=args.learning_rate,
+                seed=args.seed,
+                device=device,
+                resume=args.resume,
+                checkpoint_every=args.checkpoint_every,
+                bf16=args.bf16,
+            )
+            total = args.num_steps or DEFAULTS[stage].num_steps
+
+            def on_step(step: int, loss: float, *, stage: str = stage, total: int = total) -> None:
+                report(f"{stage}, loss {loss:.3f}", step / total)
+
+            folders.append(train(recipe, on_step=on_step))
+    if not is_main:
+        return
+    if args.bundle is not None:
+        bundle(recipe, args.bundle)
+        folders.append(args.bundle)
+    if args.json:
+        print_json({"folders": [str(folder) for folder in folders]})
+    elif not args.quiet:
+        for folder in folders:
+            print(folder)

@@ -7,7 +7,7 @@ import difflib
 import json
 import types
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from foleykit.core.errors import ConfigError, ModelError
 
@@ -46,13 +46,28 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         inner = get_args(hint)[0]
         return tuple(_convert(inner, item, where) for item in value)
-    if origin in (types.UnionType,):
-        return value
+    if origin in (types.UnionType, Union):
+        variants = {kind_of(part): part for part in get_args(hint) if dataclasses.is_dataclass(part)}
+        return _convert(_variant(variants, value, where), value, where) if variants else value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint in (int, float, str, bool) and type(value) is not hint:
         raise ConfigError(f"{where} must be {hint.__name__}, not {value!r}")
     return value
+
+
+def kind_of(variant: Any) -> str:
+    """Return the word that tells the saved `variant` of a union from the others: the default of its field `kind`."""
+    (kind,) = [field.default for field in dataclasses.fields(variant) if field.name == "kind"]
+    return str(kind)
+
+
+def _variant(variants: dict[str, Any], value: Any, where: str) -> Any:
+    """Return the member of a union of configs that `value` says it is."""
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind not in variants:
+        raise ConfigError(f'{where} needs a "kind", one of {", ".join(sorted(variants))}, not {kind!r}')
+    return variants[kind]
 
 
 def save_config(config: object, path: Path) -> None:

@@ -41,6 +41,14 @@ class BatchSource(Protocol, Generic[Batch_co]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VideoFeatures:
+    """What a model saw of a video, on the CPU."""
+
+    values: Tensor
+    """(N, D), in the model's own rhythm"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AudioBatch:
     waveform: Tensor
     """(B, S) in [-1, 1]"""
@@ -86,3 +94,11 @@ class SimilarityBatch:
     """(B, L, W) features of another moment of the same long video"""
     seen: Tensor
     """(B, K) 1 for every kind of ambience whose source is in sight, or for none of them"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodesBatch:
+    codes: Tensor
+    """(B, K, T) int64 of a token codec"""
+    video: Tensor
+    """(B, N, W) visual vectors of the same time"""

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from foleykit.audio.ambient import AmbientClip
 from foleykit.audio.files import read_waveform
 from foleykit.core.errors import MediaError
-from foleykit.models.avldm.pipeline import AmbientClip
 
 BUILT_IN = ("auto", "quiet", "original")
 MAX_RECORDING_SECONDS = 600.0

@@ -36,7 +36,7 @@ def embed_pictures(pipeline: FoleyPipeline, video: Path) -> NDArray[np.float32]:
 def embed_recording(pipeline: FoleyPipeline, path: Path) -> NDArray[np.float32]:
     """Return the unit embedding (E,) of the middle of a recording; raises MediaError when it cannot be used."""
     config = pipeline.model.config
-    clip = read_recording(str(path), config.sample_rate, config.window_samples)
+    clip = read_recording(str(path), config.sample_rate, config.ambient_samples)
     return embed_sounds(pipeline, [clip.waveform])[0]
 
 

@@ -271,7 +271,7 @@ def _cut_file(path: Path, source: str, labels: Labels, request: IndexRequest, pi
     config = pipeline.model.config
     rate = config.sample_rate
     cuts: list[_Cut] = []
-    for start, waveform in cut_clips(path, sample_rate=rate, num_samples=config.window_samples, every=request.every):
+    for start, waveform in cut_clips(path, sample_rate=rate, num_samples=config.ambient_samples, every=request.every):
         if waveform.shape[-1] < SHORTEST_SECONDS * rate:
             raise MediaError(f"{path}: shorter than {SHORTEST_SECONDS:g} s")
         level = background_level_db(waveform, rate)

@@ -12,12 +12,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from foleykit.audio.ambient import AmbientClip
 from foleykit.audio.files import read_waveform
 from foleykit.audio.resample import resample
 from foleykit.core.errors import MediaError
 from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.sidecar import hash_file
-from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline
+from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.retrieval import open_index
 from foleykit.retrieval.filters import parse_filter
 from foleykit.retrieval.types import EmbeddingSpace, LibraryClip, VectorIndex

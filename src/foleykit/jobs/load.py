@@ -11,6 +11,7 @@ from foleykit.jobs.pipeline import FoleyPipeline
 from foleykit.jobs.soundtrack import Dtype
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
+from foleykit.models.foleygen.pipeline import FoleyGenPipeline
 from foleykit.models.textvideo.pipeline import TextVideoPipeline
 
 
@@ -30,7 +31,7 @@ def load(
         raise UsageError(f'unknown dtype "{dtype}"; choose float32, bfloat16 or float16')
     description = describe_model(name)
     device = choose_device(device)
-    model: AvLdmPipeline | Action2SoundPipeline | TextVideoPipeline
+    model: AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline | TextVideoPipeline
     match description.kind:
         case "avldm":
             model = AvLdmPipeline.load(description.folder, device=device)
@@ -38,6 +39,8 @@ def load(
             import torch
 
             model = Action2SoundPipeline.load(description.folder, device=device, dtype=getattr(torch, dtype))
+        case "foleygen":
+            model = FoleyGenPipeline.load(description.folder, device=device)
         case "textvideo":
             import torch
 

@@ -7,19 +7,21 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import foleykit
 from foleykit.core.config import load_config
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.published.config import Action2SoundConfig
+from foleykit.models.foleygen.config import FoleyGenConfig
 from foleykit.models.textvideo.config import TextVideoConfig
 
 WEIGHTS = Path(foleykit.__file__).parent / "weights"
 CARD_NAME = "MODEL_CARD.md"
 
-ModelKind = Literal["avldm", "action2sound", "textvideo"]
+ModelKind = Literal["avldm", "action2sound", "foleygen", "textvideo"]
+ModelConfig = AvLdmConfig | Action2SoundConfig | FoleyGenConfig | TextVideoConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ def describe_model(name: str | Path) -> ModelDescription:
     licence = re.search(r"^licen[cs]e:\s*(.+?)\s*$", card, re.MULTILINE)
     return ModelDescription(
         name=folder.name,
-        family="textvideo" if isinstance(config, TextVideoConfig) else "avldm",
+        family=family_of(config),
         folder=folder,
         num_bytes=sum(path.stat().st_size for path in weights),
         sample_rate=config.sample_rate,
@@ -94,14 +96,30 @@ def describe_model(name: str | Path) -> ModelDescription:
     )
 
 
-def read_config(path: Path) -> AvLdmConfig | Action2SoundConfig | TextVideoConfig:
-    """Return a saved model's configuration; published models name their kind. Raises ConfigError or ModelError."""
+def read_config(path: Path) -> ModelConfig:
+    """Return a saved model's configuration; all kinds but the first name themselves. Raises ConfigError, ModelError."""
     values = json.loads(path.read_text())
-    if isinstance(values, dict) and values.get("kind") == "textvideo":
-        return load_config(TextVideoConfig, path)
-    if isinstance(values, dict) and "kind" in values:
-        return load_config(Action2SoundConfig, path)
-    return load_config(AvLdmConfig, path)
+    kind = values.get("kind", "avldm") if isinstance(values, dict) else "avldm"
+    match kind:
+        case "avldm":
+            return load_config(AvLdmConfig, path)
+        case "foleygen":
+            return load_config(FoleyGenConfig, path)
+        case "textvideo":
+            return load_config(TextVideoConfig, path)
+        case _:
+            return load_config(Action2SoundConfig, path)
+
+
+def family_of(config: ModelConfig) -> str:
+    """Return the family that a configuration is of."""
+    match config:
+        case FoleyGenConfig() | TextVideoConfig():
+            return config.kind
+        case AvLdmConfig() | Action2SoundConfig():
+            return "avldm"
+        case _:
+            assert_never(config)
 
 
 def _hash_files(folder: Path) -> str:

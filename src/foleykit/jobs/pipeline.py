@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
@@ -13,18 +14,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from foleykit.audio.ambient import AmbientClip
 from foleykit.audio.loudness import normalise
 from foleykit.audio.mix import duck_gain
 from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
+from foleykit.core.types import VideoFeatures
 from foleykit.jobs import text_model
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
 from foleykit.jobs.library import clip_by_key, embedding_space, nearest_clip
 from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.original import read_original
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
-from foleykit.models.avldm.pipeline import AmbientClip, AvLdmPipeline, VideoFeatures
+from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
+from foleykit.models.foleygen.pipeline import FoleyGenPipeline
 from foleykit.models.textvideo.pipeline import TextVideoPipeline
 from foleykit.models.textvideo.pipeline import VideoFeatures as TextVideoFeatures
 from foleykit.retrieval import open_index
@@ -33,6 +37,8 @@ from foleykit.video.io import VideoReader
 from foleykit.video.probe import probe
 from foleykit.video.shots import ShotDetector
 
+OWN_CHOICE = "none"
+"""Stands for the ambience of a model that was given none and chooses for itself."""
 FADE_SECONDS = 0.02
 """Ramp between the original and the new sound where the new sound does not fill the video."""
 
@@ -62,7 +68,7 @@ class FoleyPipeline:
 
     def __init__(
         self,
-        model: AvLdmPipeline | Action2SoundPipeline | TextVideoPipeline,
+        model: AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline | TextVideoPipeline,
         description: ModelDescription,
         *,
         device: str,
@@ -149,7 +155,7 @@ class FoleyPipeline:
         report("read", 1)
         scene = self.look(info, settings, report=report)
         clip = self._ambience(clip, scene, settings)
-        if settings.ambient_library:
+        if settings.ambient_library and clip is not None:
             settings = replace(settings, ambient_clip=clip.name)
         for take in range(num_takes):
             yield self._voice(scene, replace(settings, seed=settings.seed + take), clip, with_stems, report)
@@ -157,11 +163,14 @@ class FoleyPipeline:
     def resolve(self, settings: Settings) -> Settings:
         """Return `settings` with the model's own values where they name none."""
         sampling = self.model.config.sampling
-        return replace(
-            settings,
-            num_steps=sampling.num_steps if settings.num_steps is None else settings.num_steps,
-            guidance_scale=sampling.guidance_scale if settings.guidance_scale is None else settings.guidance_scale,
-        )
+        if settings.guidance_scale is None:
+            settings = replace(settings, guidance_scale=sampling.guidance_scale)
+        if isinstance(self.model, FoleyGenPipeline):
+            if settings.num_steps is not None:
+                warnings.warn("num_steps has no effect: this model takes one step per frame of codes", stacklevel=2)
+            return replace(settings, num_steps=None)
+        own = self.model.config.sampling.num_steps
+        return replace(settings, num_steps=own if settings.num_steps is None else settings.num_steps)
 
     def look(self, info: VideoInfo, settings: Settings, *, report: Report = no_report) -> Scene:
         """Decode the span's pictures at the model's rate and size and encode them, in flat memory."""
@@ -169,7 +178,10 @@ class FoleyPipeline:
         if isinstance(self.model, TextVideoPipeline):
             return self._look_in_full(self.model, info, start, end, report)
         config = self.model.config
-        reader = VideoReader(info, fps=config.video_fps, size=config.frame_size, start=start, end=end)
+        size = config.frame_size
+        if isinstance(self.model, FoleyGenPipeline):
+            size = self.model.config.reading_size(info.height, info.width)
+        reader = VideoReader(info, fps=config.video_fps, size=size, start=start, end=end)
         expected = len(reader)
 
         detector = ShotDetector(config.video_fps)
@@ -215,18 +227,26 @@ class FoleyPipeline:
             text_model.check_wishes(settings, name)
             if with_stems:
                 raise UsageError(f'model "{name}" has no ambient condition and so no stems of action and ambience')
-        elif settings.prompt or settings.negative_prompt:
+            return
+        if with_stems and isinstance(self.model, FoleyGenPipeline):
+            raise UsageError(
+                f'model "{name}" makes no stems: a language model that is told another ambience makes another sound, '
+                "not a part of the first"
+            )
+        if settings.prompt or settings.negative_prompt:
             raise UsageError(f'model "{name}" reads no text; leave out the prompts or use a model of family textvideo')
 
-    def _ambience(self, clip: AmbientClip | None, scene: Scene, settings: Settings) -> AmbientClip:
-        """Return what the model hears as ambience: `clip`, or else its own choice."""
+    def _ambience(self, clip: AmbientClip | None, scene: Scene, settings: Settings) -> AmbientClip | None:
+        """Return what the model hears as ambience: `clip`, or else its own choice; None where it hears none."""
         if isinstance(self.model, TextVideoPipeline):
-            return text_model.NO_AMBIENCE
+            return None
         clip = clip or (self.model.quiet() if settings.ambient == "quiet" else self._retrieve(scene, settings))
-        return self._prepare(clip, settings)
+        if clip is None and settings.ambient_level_db is not None:
+            warnings.warn("ambient_level has no effect: no ambient clip is heard; name one with ambient", stacklevel=3)
+        return None if clip is None else self._prepare(clip, settings)
 
     def _voice(
-        self, scene: Scene, settings: Settings, clip: AmbientClip, with_stems: bool, report: Report
+        self, scene: Scene, settings: Settings, clip: AmbientClip | None, with_stems: bool, report: Report
     ) -> Soundtrack:
         """Generate one take and weigh it against the video's own sound."""
         rate = self.model.config.sample_rate
@@ -242,7 +262,7 @@ class FoleyPipeline:
             action=None if action is None else place(action, scene, rate),
             model_rate=rate,
             settings=settings,
-            ambience=clip.name,
+            ambience=OWN_CHOICE if clip is None else clip.name,
         )
         report("level", 0)
         soundtrack = with_original(alone, scene, settings)
@@ -251,10 +271,14 @@ class FoleyPipeline:
         return soundtrack.with_gain(gain_db)
 
     def _generate(
-        self, scene: Scene, settings: Settings, clip: AmbientClip, stage: str, report: Report
+        self, scene: Scene, settings: Settings, clip: AmbientClip | None, stage: str, report: Report
     ) -> NDArray[np.float32]:
         report(stage, 0)
         num_samples = max(1, round((scene.end - scene.start) * self.model.config.sample_rate))
+
+        def progress(fraction: float) -> None:
+            report(stage, fraction)
+
         if isinstance(self.model, TextVideoPipeline):
             assert isinstance(scene.features, TextVideoFeatures)
             return self.model.generate(
@@ -266,9 +290,19 @@ class FoleyPipeline:
                 num_steps=settings.num_steps,
                 guidance_scale=settings.guidance_scale,
                 shots=scene.shots,
-                progress=lambda fraction: report(stage, fraction),
+                progress=progress,
             )
         with self._precision():
+            if isinstance(self.model, FoleyGenPipeline):
+                return self.model.generate(
+                    scene.frame_features,
+                    num_samples=num_samples,
+                    ambient=None if clip is None else clip.waveform,
+                    seed=settings.seed,
+                    guidance_scale=settings.guidance_scale,
+                    progress=progress,
+                )
+            assert clip is not None
             return self.model.generate(
                 scene.frame_features,
                 num_samples=num_samples,
@@ -277,14 +311,14 @@ class FoleyPipeline:
                 num_steps=settings.num_steps,
                 guidance_scale=settings.guidance_scale,
                 shots=scene.shots,
-                progress=lambda fraction: report(stage, fraction),
+                progress=progress,
             )
 
     def _recording(self, settings: Settings) -> AmbientClip | None:
         if settings.ambient in BUILT_IN:
             return None
         config = self.model.config
-        return read_recording(settings.ambient, config.sample_rate, config.window_samples)
+        return read_recording(settings.ambient, config.sample_rate, config.ambient_samples)
 
     def _own_ambience(self, info: VideoInfo, settings: Settings) -> AmbientClip | None:
         """Return the quietest stretch of the video's own sound where that is asked for."""
@@ -294,7 +328,7 @@ class FoleyPipeline:
         own = read_original(info, config.sample_rate)
         if own is None:
             raise MediaError(f"{info.path} has no sound of its own; use another ambience than original")
-        stretch = quietest_stretch(own.mean(0, keepdims=True), config.sample_rate, config.window_samples)
+        stretch = quietest_stretch(own.mean(0, keepdims=True), config.sample_rate, config.ambient_samples)
         if stretch is None:
             raise MediaError(f"the sound of {info.path} is silent; use the ambience quiet instead of original")
         return AmbientClip(name="original", waveform=stretch)
@@ -309,18 +343,19 @@ class FoleyPipeline:
                 return None
             return clip_by_key(index, settings.ambient_clip, self.model.config.sample_rate)
 
-    def _retrieve(self, scene: Scene, settings: Settings) -> AmbientClip:
+    def _retrieve(self, scene: Scene, settings: Settings) -> AmbientClip | None:
+        """Return the clip that fits the pictures; None where the model has an ambience of its own to choose."""
         assert not isinstance(self.model, TextVideoPipeline)
         with self._precision():
             if not settings.ambient_library:
-                return self.model.retrieve(scene.frame_features)
+                return None if isinstance(self.model, FoleyGenPipeline) else self.model.retrieve(scene.frame_features)
             embedding = self.matcher.embed_video(scene.frame_features)
         with closing(open_index(settings.ambient_library)) as index:
             return nearest_clip(index, embedding, settings.ambient_filter, self.model.config.sample_rate)
 
     def _prepare(self, clip: AmbientClip, settings: Settings) -> AmbientClip:
         """Return the part of `clip` that the model hears, at the wished level."""
-        waveform = middle_of(clip.waveform, self.model.config.window_samples)
+        waveform = middle_of(clip.waveform, self.model.config.ambient_samples)
         if settings.ambient_level_db is not None:
             waveform = at_level(waveform, settings.ambient_level_db)
         return AmbientClip(name=clip.name, waveform=waveform)

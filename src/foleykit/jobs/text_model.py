@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 
 from foleykit.core.errors import UsageError
 from foleykit.jobs.soundtrack import Settings
-from foleykit.models.avldm.pipeline import AmbientClip
 from foleykit.models.textvideo.pipeline import TextVideoPipeline, VideoFeatures
 from foleykit.video.info import VideoInfo
 from foleykit.video.io import VideoReader
 
-NO_AMBIENCE = AmbientClip(name="none", waveform=np.zeros((1, 0), np.float32))
-"""Stands where other models hear a clip."""
 QUIET_WORDS = "background noise, ambience, hum, hiss, wind, music"
 """What a model without an ambient condition is led away from when it is asked for action alone."""
 FULL_CHUNK = 8

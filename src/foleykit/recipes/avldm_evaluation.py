@@ -15,6 +15,7 @@ from foleykit.audio.files import write_waveform
 from foleykit.core.checkpoint import with_weights
 from foleykit.core.progress import Report as Progress
 from foleykit.core.progress import no_report
+from foleykit.core.types import VideoFeatures
 from foleykit.evaluation.clips import ClipInfo, cut_clips, read_clip, read_manifest, write_reference
 from foleykit.evaluation.measure import measure_clip
 from foleykit.evaluation.metrics.spearman import spearman
@@ -22,7 +23,7 @@ from foleykit.evaluation.onsets import OnsetConfig
 from foleykit.evaluation.truth import clip_truth
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import Denoiser
-from foleykit.models.avldm.pipeline import AvLdmPipeline, VideoFeatures
+from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.recipes.avldm_batches import PCM_SCALE
 from foleykit.recipes.world_data import WorldDataArgs, open_world
 from foleykit.world.cache import CachedVideo

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,10 +91,10 @@ def action_latents(
 
 def once_per_video(
     videos: Sequence[CachedVideo],
-    encode: Callable[[CachedVideo], Mapping[str, NDArray[np.float16]]],
+    encode: Callable[[CachedVideo], Mapping[str, NDArray[Any]]],
     folder: Path,
     device: str,
-) -> list[dict[str, NDArray[np.float16]]]:
+) -> list[dict[str, NDArray[Any]]]:
     """Return what `encode` makes of every video, kept in `folder`; processes that train together share the work."""
     processes = join_processes(device)
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,17 @@ Batch = TypeVar("Batch")
 Batch_contra = TypeVar("Batch_contra", contravariant=True)
 
 
-class AdversarialObjective(Protocol, Generic[Batch_contra]):
+class Detachable(Protocol):
+    """What a generator makes: a tensor, or several that belong together."""
+
+    def detach(self) -> Self:
+        """Return the same without a gradient."""
+
+
+Made = TypeVar("Made", bound=Detachable)
+
+
+class AdversarialObjective(Protocol, Generic[Batch_contra, Made]):
     """A batch to what is generated of it, and to the losses of both sides."""
 
     @property
@@ -35,16 +45,16 @@ class AdversarialObjective(Protocol, Generic[Batch_contra]):
     def discriminator(self) -> nn.Module:
         """What judges, and is kept for resuming only."""
 
-    def generate(self, batch: Batch_contra, generator: torch.Generator) -> Tensor:
+    def generate(self, batch: Batch_contra, generator: torch.Generator) -> Made:
         """Return what the generator makes of the batch."""
 
-    def judging_losses(self, batch: Batch_contra, generated: Tensor) -> Losses:
+    def judging_losses(self, batch: Batch_contra, generated: Made) -> Losses:
         """Return what the discriminator descends; `generated` carries no gradient."""
 
-    def reconstruction_losses(self, batch: Batch_contra, generated: Tensor) -> Losses:
+    def reconstruction_losses(self, batch: Batch_contra, generated: Made) -> Losses:
         """Return what the generator descends in every step."""
 
-    def deceiving_losses(self, batch: Batch_contra, generated: Tensor) -> Losses:
+    def deceiving_losses(self, batch: Batch_contra, generated: Made) -> Losses:
         """Return what the generator descends besides, once there is an adversary."""
 
 
@@ -73,7 +83,7 @@ class AdversarialConfig(TrainingConfig):
 class AdversarialRun(BaseRun[Batch]):
     """An adversarial run; the generator is what is averaged, validated and saved."""
 
-    objective: AdversarialObjective[Batch]
+    objective: AdversarialObjective[Batch, Any]
     config: AdversarialConfig
 
 
@@ -88,7 +98,7 @@ class Side:
         self.optimizer = torch.optim.AdamW(
             self.parameters,
             lr=config.learning_rate,
-            betas=(config.first_beta, 0.99),
+            betas=(config.first_beta, config.second_beta),
             weight_decay=config.weight_decay,
         )
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar, assert_never
 
 import torch
 from torch import nn
@@ -27,6 +27,7 @@ from foleykit.training.processes import Processes, join_processes
 
 Batch = TypeVar("Batch")
 CHECKPOINT = "checkpoint"
+Schedule = Literal["linear_tail", "cosine", "inverse_sqrt"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +38,12 @@ class TrainingConfig:
     """Peak rate of AdamW."""
     warmup_steps: int = 100
     decay_fraction: float = 0.3
-    """Share of the steps, at the end, over which the rate falls linearly to zero."""
+    """Share of the steps, at the end, over which "linear_tail" falls to zero."""
+    schedule: Schedule = "linear_tail"
+    """How the rate falls after the warm-up: only near the end; along half a cosine; with the root of the steps."""
     weight_decay: float = 0.01
+    second_beta: float = 0.99
+    """Decay of AdamW's average of squared gradients."""
     max_gradient_norm: float = 1.0
     bf16: bool = False
     """Compute in bfloat16 what torch.autocast deems safe; weights and their averages stay fp32."""
@@ -60,10 +65,20 @@ class TrainingConfig:
             raise ConfigError(f"ema_decay {self.ema_decay} must be in [0, 1)")
 
     def learning_rate_at(self, step: int) -> float:
-        """Return the rate of `step`, counted from 0: linear warm-up, flat, linear decay (Hu et al. 2024, sec. 4)."""
-        warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        decay_steps = max(1, round(self.decay_fraction * self.num_steps))
-        return self.learning_rate * min(warm, (self.num_steps - step) / decay_steps, 1.0)
+        """Return the rate of `step`, counted from 0: linear warm-up, then as `schedule` says."""
+        warmup = max(1, self.warmup_steps)
+        warm = min(1.0, (step + 1) / warmup)
+        match self.schedule:
+            case "linear_tail":  # Hu et al. 2024, sec. 4
+                decay_steps = max(1, round(self.decay_fraction * self.num_steps))
+                return self.learning_rate * min(warm, (self.num_steps - step) / decay_steps, 1.0)
+            case "cosine":
+                share = max(0.0, step + 1 - warmup) / max(1, self.num_steps - warmup)
+                return self.learning_rate * min(warm, 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+            case "inverse_sqrt":
+                return self.learning_rate * min(warm, math.sqrt(warmup / (step + 1)))
+            case _:
+                assert_never(self.schedule)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -104,7 +119,7 @@ def fit(run: Run[Batch], *, resume: bool = True) -> nn.Module:
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
-        parameters, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
+        parameters, lr=config.learning_rate, betas=(0.9, config.second_beta), weight_decay=config.weight_decay
     )
     modules, optimizers = {"model": model, "averaged": averaged}, {"optimizer": optimizer}
     first = restore_checkpoint(run.output / CHECKPOINT, modules, optimizers) if resume else 0

@@ -7,6 +7,7 @@ when it was struck needs every frame and little width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from foleykit.core.errors import ConfigError, InputError
 
 @dataclass(frozen=True, kw_only=True)
 class TwoRateConfig:
+    kind: Literal["two_rate"] = "two_rate"
+    """Tells a saved encoder of this kind from others."""
     fps: float = 25.0
     """Frames per second that the encoder expects."""
     size: int = 96
@@ -42,6 +45,8 @@ class TwoRateConfig:
     """Kinds of background whose source may be in sight."""
 
     def __post_init__(self) -> None:
+        if self.kind != "two_rate":
+            raise ConfigError(f'kind is "two_rate", not "{self.kind}"')
         if self.size % 32:
             raise ConfigError(f"size {self.size} must be a multiple of 32")
 
@@ -49,6 +54,16 @@ class TwoRateConfig:
     def num_cells(self) -> int:
         """Cells of a map in each direction."""
         return self.size // 8
+
+    @property
+    def feature_rate(self) -> float:
+        """Features per second."""
+        return self.fps
+
+    @property
+    def is_cropped(self) -> bool:
+        """Whether the encoder sees the middle square of a picture; else the whole is stretched to a square."""
+        return False
 
     @property
     def context_frames(self) -> int:

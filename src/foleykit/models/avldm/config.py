@@ -115,3 +115,8 @@ class AvLdmConfig:
     @property
     def window_samples(self) -> int:
         return self.window_frames * self.hop_length
+
+    @property
+    def ambient_samples(self) -> int:
+        """Samples of an ambient clip that the model hears."""
+        return self.window_samples

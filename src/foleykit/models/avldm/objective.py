@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from foleykit.audio.spectral_loss import pooled_energy_error, spectral_errors
 from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, Losses, SimilarityBatch, VideoBatch
@@ -12,20 +13,6 @@ from foleykit.diffusion.flow import interpolate, logit_normal_times, velocity_ta
 from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.two_rate import TwoRateEncoder, VideoHeads, VideoPredictions
 from foleykit.models.avldm.network import AvConditioning, Denoiser
-
-
-def pooled_energy_error(predicted: Tensor, target: Tensor, *, bins: int, frames: int) -> Tensor:
-    """Return the mean absolute error in nepers of local energies of two magnitude maps (B, K, F).
-
-    Log-magnitude L1 settles on the median of a noisy band, 2 to 3 dB below its energy; the energy of a patch does not.
-    """
-
-    def local(magnitude: Tensor) -> Tensor:
-        stride = (max(1, bins // 2), max(1, frames // 2))
-        energy = nn.functional.avg_pool2d(magnitude.square()[:, None], (bins, frames), stride)
-        return 0.5 * (energy + 1e-10).log()
-
-    return (local(predicted) - local(target)).abs().mean()
 
 
 class CodecObjective(nn.Module):
@@ -57,8 +44,6 @@ class CodecObjective(nn.Module):
 class VocoderObjective(nn.Module):
     """Multi-resolution spectral loss on mels of the recording and on mels that went through the codec."""
 
-    resolutions = ((256, 64), (512, 128), (1024, 256), (2048, 512))
-
     def __init__(self, vocoder: IstftVocoder, codec: MelVae, *, energy_weight: float = 1.0) -> None:
         super().__init__()
         self.model = vocoder
@@ -73,24 +58,9 @@ class VocoderObjective(nn.Module):
         mel = torch.cat((mel[:half], decoded[half:]))
         noise = torch.randn(self.model.noise_shape(mel), generator=generator).to(mel.device)
         generated = self.model(mel, noise)
-        magnitude_error, energy_error = self._spectral(generated, batch.waveform)
+        magnitude_error, energy_error = spectral_errors(generated, batch.waveform)
         total = magnitude_error + self.energy_weight * energy_error
         return Losses(total=total, parts={"magnitude": magnitude_error, "energy": energy_error})
-
-    def _spectral(self, generated: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log-magnitude L1 plus spectral convergence, and the error of local energies."""
-        magnitude_error = energy_error = generated.new_zeros(())
-        for n_fft, hop_length in self.resolutions:
-            window = torch.hann_window(n_fft, device=generated.device)
-            both = torch.cat((generated, reference))
-            spectrum = torch.stft(both, n_fft, hop_length, window=window, return_complex=True).abs() / n_fft**0.5
-            made, true = spectrum.chunk(2)
-            convergence = (made - true).flatten(1).norm(dim=1) / (true.flatten(1).norm(dim=1) + 1e-3)
-            logs = ((made + 1e-5).log() - (true + 1e-5).log()).abs().mean()
-            magnitude_error = magnitude_error + 0.5 * convergence.mean() + 0.5 * logs
-            energy_error = energy_error + pooled_energy_error(made, true, bins=4, frames=4)
-        count = len(self.resolutions)
-        return magnitude_error / count, energy_error / count
 
 
 class SupervisedEncoder(nn.Module):

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from foleykit.audio.ambient import AmbientClip, load_library, mirror_to, quietest
 from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import frozen, with_weights
 from foleykit.core.config import load_config
 from foleykit.core.errors import InputError, ModelError
 from foleykit.core.timeline import Timeline
+from foleykit.core.types import VideoFeatures
 from foleykit.diffusion.flow import shifted_schedule
 from foleykit.diffusion.guidance import guide
 from foleykit.diffusion.samplers import sample
@@ -27,6 +26,7 @@ from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import AvConditioning, Denoiser
+from foleykit.video.chunks import overlapping_chunks
 
 CHUNK_FRAMES = 250
 """Frames encoded at a time, those of its neighbours included, and latent frames decoded at a time."""
@@ -34,23 +34,6 @@ CONTEXT_FRAMES = 35
 """Frames on either side of a chunk that its convolutions may look at; a multiple of the slow path's stride."""
 WINDOWS_AT_ONCE = 8
 """Windows in one network call; bounds memory whatever the length of the video."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoFeatures:
-    """What the model saw: one feature per latent frame, on the CPU."""
-
-    values: Tensor
-    """(T, D)"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AmbientClip:
-    """A recording that a generated soundtrack takes its ambience from."""
-
-    name: str
-    waveform: NDArray[np.float32]
-    """(1, S) in [-1, 1] at the model's sample rate"""
 
 
 class AvLdmPipeline:
@@ -160,9 +143,10 @@ class AvLdmPipeline:
 
     def quiet(self) -> AmbientClip:
         """Return the library's quietest clip: it asks for action sound alone."""
-        if not self.library:
+        clip = quietest(self.library)
+        if clip is None:
             raise ModelError("this model has no ambient library, so it has no quiet clip")
-        return min(self.library, key=lambda clip: float(np.square(clip.waveform).mean()))
+        return clip
 
     @torch.inference_mode()
     def generate(
@@ -271,50 +255,8 @@ class AvLdmPipeline:
         return out
 
 
-def overlapping_chunks(
-    chunks: Iterable[NDArray[np.uint8]], size: int, context: int
-) -> Iterator[tuple[NDArray[np.uint8], int, int]]:
-    """Regroup a stream of frames (t, H, W, 3) into pieces of at most `size`, `context` of them on either side.
-
-    Yields (frames, left, right) where `left` and `right` count the context frames; only one piece is held at a time.
-    """
-    held: NDArray[np.uint8] | None = None
-    left = 0
-    for chunk in chunks:
-        held = chunk if held is None else np.concatenate((held, chunk))
-        while len(held) > size:
-            yield held[:size], left, context
-            held = held[size - 2 * context :]
-            left = context
-    if held is not None and len(held) > left:
-        yield held, left, 0
-
-
-def mirror_to(samples: Tensor, length: int) -> Tensor:
-    """Return `samples` (S,) cut to `length`, or continued forwards and backwards until it is that long."""
-    if samples.numel() >= length:
-        start = (samples.numel() - length) // 2
-        return samples[start : start + length]
-    period = torch.cat((samples, samples.flip(0)))
-    return period.repeat(-(-length // period.numel()))[:length]
-
-
 def fit_length(values: Tensor, length: int) -> Tensor:
     """Return `values` (T, D) with `length` rows; up to a second may be missing at the end: the last row is held."""
     if abs(len(values) - length) > 25:
         raise InputError(f"{len(values)} video frames do not cover {length} latent frames; both run at one rate")
     return torch.cat((values, values[-1:].expand(max(0, length - len(values)), -1)))[:length]
-
-
-def load_library(folder: Path, sample_rate: int) -> list[AmbientClip]:
-    """Return the ambient clips that `folder`/library.json lists; an absent folder is an empty library."""
-    index = folder / "library.json"
-    if not index.is_file():
-        return []
-    clips = []
-    for name in json.loads(index.read_text())["clips"]:
-        samples, rate = soundfile.read(folder / f"{name}.flac", dtype="float32", always_2d=True)
-        if rate != sample_rate:
-            raise ModelError(f"ambient clip {name} is at {rate} Hz, the model at {sample_rate} Hz")
-        clips.append(AmbientClip(name=name, waveform=samples.T.copy()))
-    return clips

@@ -174,6 +174,11 @@ class TextVideoConfig:
     def window_samples(self) -> int:
         return round(self.window_seconds * self.sample_rate)
 
+    @property
+    def ambient_samples(self) -> int:
+        """Samples of an ambient clip that a network with the ambient condition hears."""
+        return self.window_samples
+
     def sequence_lengths(self, seconds: float) -> SequenceLengths:
         """Return the tokens of a clip of `seconds`, at least one of each kind.
 

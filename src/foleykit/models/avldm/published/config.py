@@ -162,6 +162,11 @@ class Action2SoundConfig:
         return round(self.window_seconds * self.sample_rate)
 
     @property
+    def ambient_samples(self) -> int:
+        """Samples of an ambient clip that the model hears."""
+        return self.window_samples
+
+    @property
     def window_frames(self) -> int:
         """Frames read per window, at `video_fps`."""
         return round(self.window_seconds * self.video_fps)

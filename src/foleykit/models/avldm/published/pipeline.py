@@ -13,17 +13,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from foleykit.audio.ambient import AmbientClip, load_library, mirror_to, quietest
 from foleykit.audio.unit_mel import UnitMel
 from foleykit.codecs.griffin_lim import GriffinLim
 from foleykit.codecs.hifigan import HifiGan
 from foleykit.core.checkpoint import build_with_weights, frozen
 from foleykit.core.config import load_config
 from foleykit.core.errors import InputError, ModelError
+from foleykit.core.types import VideoFeatures
 from foleykit.diffusion.guidance import guide
 from foleykit.diffusion.noise_samplers import sample_noise_model
 from foleykit.diffusion.windows import WindowPlan, cut, merge, plan_windows
 from foleykit.encoders.visual.timesformer import TimeSformer, even_frame_indices
-from foleykit.models.avldm.pipeline import AmbientClip, VideoFeatures, load_library, mirror_to
 from foleykit.models.avldm.published.config import Action2SoundConfig, NullName
 from foleykit.models.avldm.published.network import Conditioner, ContextCache, Denoiser, PictureVae
 
@@ -151,9 +152,10 @@ class Action2SoundPipeline:
 
     def quiet(self) -> AmbientClip:
         """Return the library's quietest clip: it asks for action sound alone."""
-        if not self.library:
+        clip = quietest(self.library)
+        if clip is None:
             raise ModelError("this model folder has no ambient library; name a recording as the ambience")
-        return min(self.library, key=lambda clip: float(np.square(clip.waveform).mean()))
+        return clip
 
     @torch.inference_mode()
     def generate(

@@ -1,0 +1,361 @@
+"""Training tiny-foleygen on the procedural world: codec -> lm -> bundle, each resumed where it was killed.
+
+The pictures are seen by the frozen encoder of a trained tiny-avldm, from whose vocoder the codec starts too.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal, assert_never
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators, HifiGanDiscriminatorsConfig
+from foleykit.codecs.mel_rvq import MelRvqCodec, MelRvqConfig
+from foleykit.codecs.mel_rvq_objective import MelRvqObjective, MelRvqObjectiveConfig
+from foleykit.core.checkpoint import frozen, load_weights, save_weights, with_weights
+from foleykit.core.config import load_config, save_config
+from foleykit.core.errors import ModelError, UsageError
+from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
+from foleykit.evaluation.metrics.spectral_error import log_spectral_distance
+from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.models.foleygen.config import FoleyGenConfig, Mechanism
+from foleykit.models.foleygen.network import LanguageModel
+from foleykit.models.foleygen.objective import LanguageObjective
+from foleykit.models.foleygen.presets import debug, tiny_foleygen
+from foleykit.recipes.avldm_batches import AudioBatches
+from foleykit.recipes.foleygen_batches import CodedVideo, CodesBatches, code_video
+from foleykit.recipes.hifigan_vocoder import VocoderBatches, recorded, world_clips
+from foleykit.recipes.world_data import WorldDataArgs, once_per_video, open_world, weights_digest
+from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
+from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
+from foleykit.training.processes import join_processes
+from foleykit.world.types import Split
+
+Stage = Literal["codec", "lm"]
+STAGES: tuple[Stage, ...] = ("codec", "lm")
+CROP_FRAMES = 40
+"""Frames of codes in a training crop of the codec."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageDefaults:
+    """What a stage uses unless told otherwise."""
+
+    num_steps: int
+    batch_size: int
+    learning_rate: float
+
+
+DEFAULTS: Mapping[Stage, StageDefaults] = {
+    "codec": StageDefaults(num_steps=6000, batch_size=16, learning_rate=1e-3),
+    "lm": StageDefaults(num_steps=8000, batch_size=16, learning_rate=1e-3),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoleyGenTrainArgs:
+    """One stage of one model."""
+
+    preset: Literal["tiny-foleygen", "debug"] = "tiny-foleygen"
+    stage: Stage
+    data: WorldDataArgs
+    """Which long videos to train on; missing ones are rendered into its cache first."""
+    base: Path
+    """Model folder of a trained AV-LDM: its video encoder, its ambient library, and the vocoder to start from."""
+    output: Path
+    """Run folder; earlier stages are read from it."""
+    mechanism: Mechanism | None = None
+    """How the language model sees the video; None is the preset's way. The three of the paper see one vector a second,
+    "aligned" all of them."""
+    num_steps: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    seed: int = 0
+    device: str = "cpu"
+    resume: bool = True
+    checkpoint_every: int = 200
+    bf16: bool = False
+    """Compute the language model in bfloat16."""
+    recording_share: float = 0.3
+    """Share of the codec's crops that are cut from recordings where there are some."""
+    solo_share: float = 0.6
+    """Share of the codec's steps, at the start, without discriminators: they triple what a step costs."""
+    discriminators: HifiGanDiscriminatorsConfig = field(
+        default_factory=lambda: HifiGanDiscriminatorsConfig(
+            periods=(2, 3, 5),
+            period_widths=(16, 32, 64, 128),
+            num_scales=2,
+            scale_widths=(16, 32, 64, 128),
+            scale_kernels=(15, 41, 41, 5),
+            scale_strides=(1, 4, 4, 1),
+            scale_groups=(1, 4, 16, 1),
+        )
+    )
+
+    @property
+    def defaults(self) -> StageDefaults:
+        return DEFAULTS[self.stage]
+
+
+def config_of(args: FoleyGenTrainArgs) -> FoleyGenConfig:
+    """Return the model that is trained."""
+    match args.preset:
+        case "tiny-foleygen":
+            config = tiny_foleygen()
+        case "debug":
+            config = debug()
+        case _:
+            assert_never(args.preset)
+    if args.mechanism is None:
+        return config
+    rate = config.video.feature_rate if args.mechanism == "aligned" else 1.0
+    visual = replace(config.lm.visual, mechanism=args.mechanism, rate=rate)
+    return replace(config, lm=replace(config.lm, visual=visual))
+
+
+def train(args: FoleyGenTrainArgs, *, on_step: Callable[[int, float], None] | None = None) -> Path:
+    """Train `args.stage` and return its folder.
+
+    Raises ModelError when the stage before has not been trained or `args.base` is of other sizes.
+    """
+    match args.stage:
+        case "codec":
+            return train_codec(args, on_step)
+        case "lm":
+            return train_lm(args, on_step)
+        case _:
+            assert_never(args.stage)
+
+
+def stage_folder(args: FoleyGenTrainArgs) -> Path:
+    """Return the folder of a stage; a language model that sees the video in another way than the preset has its own."""
+    name = args.stage if args.stage == "codec" or args.mechanism is None else f"{args.stage}-{args.mechanism}"
+    return args.output / name
+
+
+def train_codec(args: FoleyGenTrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
+    """Train the codec: first alone, then against discriminators. Raises UsageError under several processes."""
+    if join_processes(args.device).count > 1:
+        raise UsageError("the codec's codebooks follow one process's batches; train this stage without torchrun")
+    config = codec_config(args)
+    num_steps = args.num_steps or args.defaults.num_steps
+    training = AdversarialConfig(
+        num_steps=num_steps,
+        learning_rate=args.learning_rate or args.defaults.learning_rate,
+        adversarial_start=round(args.solo_share * num_steps),
+        max_gradient_norm=5.0,
+        checkpoint_every=args.checkpoint_every,
+        validate_every=args.checkpoint_every,
+        seed=args.seed,
+    )
+    batches = VocoderBatches(
+        world=AudioBatches(
+            videos=open_world(args.data, "train"),
+            num_samples=CROP_FRAMES * config.hop_length,
+            batch_size=args.batch_size or args.defaults.batch_size,
+            device=args.device,
+            seed=args.seed,
+        ),
+        recordings=recorded(args.data.recordings, "train", config.sample_rate),
+        recording_share=args.recording_share,
+    )
+    held_out = [torch.from_numpy(clip).to(args.device) for clip in world_clips(open_world(args.data, "valid"))]
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, MelRvqCodec)
+        return score_codec(model, held_out)
+
+    write_settings(args, training)
+    run = AdversarialRun(
+        objective=codec_objective(args, config).to(args.device),
+        batches=batches,
+        config=training,
+        output=stage_folder(args),
+        device=args.device,
+        validate=validate,
+        on_step=on_step,
+    )
+    fit_adversarial(run, resume=args.resume)
+    return stage_folder(args)
+
+
+def codec_config(args: FoleyGenTrainArgs) -> MelRvqConfig:
+    codec = config_of(args).codec
+    assert isinstance(codec, MelRvqConfig)
+    return codec
+
+
+def codec_objective(args: FoleyGenTrainArgs, config: MelRvqConfig) -> MelRvqObjective:
+    """Return both sides as they start; raises ModelError when the base model's vocoder is of another size."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(args.seed)
+        codec = MelRvqCodec(config)
+        discriminators = HifiGanDiscriminators(args.discriminators)
+    if base_config(args).vocoder != config.vocoder:
+        raise ModelError(f"the vocoder of {args.base} is of another size than that of {args.preset}")
+    load_weights(codec.vocoder, args.base / "vocoder.safetensors")
+    return MelRvqObjective(codec, discriminators, MelRvqObjectiveConfig())
+
+
+@torch.no_grad()
+def score_codec(codec: MelRvqCodec, waveforms: Sequence[Tensor]) -> dict[str, float]:
+    """Return how well `codec` gives back `waveforms`, each (S,), and how it uses its codebooks.
+
+    Mel error and level in dB, log-spectral distance in dB, and, over all clips together, the share of entries that no
+    frame is coded with and the perplexity of each codebook.
+    """
+    mels, levels, distances, used = [], [], [], []
+    for waveform in waveforms:
+        codes = codec.encode(waveform[None, None])
+        made = codec.decode(codes)[0, 0, : len(waveform)]
+        whole = waveform[: len(waveform) // codec.config.hop_length * codec.config.hop_length]
+        reference, generated = (codec.log_mel(part[None, : len(whole)]) for part in (waveform, made))
+        mels.append((reference - generated).abs().mean() * codec.config.vocoder.mel.deviation * 8.686)
+        power, reference_power = (part.square().mean() + 1e-12 for part in (made, waveform))
+        levels.append(10 * (power / reference_power).log10())
+        distances.append(log_spectral_distance(waveform, made))
+        used.append(codes[0])
+    every = torch.cat(used, dim=1)
+    counts = torch.stack([torch.bincount(row, minlength=codec.config.codebook_size) for row in every]).float()
+    shares = counts / counts.sum(dim=1, keepdim=True)
+    perplexity = (-(shares * (shares + 1e-12).log()).sum(dim=1)).exp()
+    scores = {
+        "mel_l1_db": torch.stack(mels).mean().item(),
+        "level_db": torch.stack(levels).mean().item(),
+        "log_spectral_distance_db": float(np.mean(distances)),
+        "unused_share": (counts == 0).float().mean().item(),
+    }
+    return scores | {f"perplexity_{index}": value.item() for index, value in enumerate(perplexity)}
+
+
+def trained_codec(args: FoleyGenTrainArgs) -> MelRvqCodec:
+    """Return the codec of this run, frozen; raises ModelError when it has not been trained."""
+    return frozen(
+        with_weights(MelRvqCodec(codec_config(args)), args.output / "codec" / "model.safetensors"), args.device
+    )
+
+
+def base_config(args: FoleyGenTrainArgs) -> AvLdmConfig:
+    return load_config(AvLdmConfig, args.base / "config.json")
+
+
+def base_encoder(args: FoleyGenTrainArgs) -> TwoRateEncoder:
+    """Return the base model's video encoder, frozen; raises ModelError when it is of another size than the preset's."""
+    video = config_of(args).video
+    if not isinstance(video, TwoRateConfig) or base_config(args).video != video:
+        raise ModelError(f"the video encoder of {args.base} is of another size than that of {args.preset}")
+    return frozen(with_weights(TwoRateEncoder(video), args.base / "video.safetensors"), args.device)
+
+
+def coded_videos(
+    args: FoleyGenTrainArgs, split: Split, codec: MelRvqCodec, encoder: TwoRateEncoder
+) -> Sequence[CodedVideo]:
+    """Return codes and features of every long video, computed once per pair of codec and encoder weights."""
+    folder = args.output / "coded" / f"{split}-{weights_digest(codec, encoder)}"
+    stored = once_per_video(
+        open_world(args.data, split), lambda video: code_video(video, codec, encoder, args.device), folder, args.device
+    )
+    return [CodedVideo(features=arrays["features"], codes=arrays["codes"]) for arrays in stored]
+
+
+def train_lm(args: FoleyGenTrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
+    """Train the language model on codes of mixtures, with the paper's optimiser and a cosine after the warm-up."""
+    config = config_of(args)
+    codec, encoder = trained_codec(args), base_encoder(args)
+    num_steps = args.num_steps or args.defaults.num_steps
+    training = TrainingConfig(
+        num_steps=num_steps,
+        learning_rate=args.learning_rate or args.defaults.learning_rate,
+        warmup_steps=num_steps // 20,
+        schedule="cosine",
+        weight_decay=0.1,
+        second_beta=0.95,
+        ema_decay=0.99,
+        checkpoint_every=args.checkpoint_every,
+        validate_every=args.checkpoint_every,
+        bf16=args.bf16,
+        seed=args.seed,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(args.seed)
+        model = LanguageModel(config.lm).to(args.device)
+    batches = CodesBatches(
+        videos=coded_videos(args, "train", codec, encoder),
+        config=config,
+        batch_size=args.batch_size or args.defaults.batch_size,
+        device=args.device,
+        seed=args.seed,
+    )
+    fixed = [
+        replace(batches, videos=coded_videos(args, "valid", codec, encoder), seed=1, batch_size=16)(step)
+        for step in range(4)
+    ]
+
+    @torch.no_grad()
+    def validate(model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, LanguageModel)
+        objective = LanguageObjective(model, video_dropout=0.0)
+        losses = [objective(batch, step_generator(1, step)) for step, batch in enumerate(fixed)]
+        others = [
+            objective(replace(batch, video=batch.video.roll(1, 0)), step_generator(1, step)).total.item()
+            for step, batch in enumerate(fixed)
+        ]
+        scores = {
+            name: float(np.mean([loss.parts[name].item() for loss in losses]))
+            for name in losses[0].parts
+            if name.startswith("cross_entropy")
+        }
+        means = {name.replace("cross_entropy", "perplexity"): float(np.exp(value)) for name, value in scores.items()}
+        whole = {"loss": float(np.mean(list(scores.values()))), "loss_other_video": float(np.mean(others))}
+        return whole | scores | means
+
+    write_settings(args, training)
+    run = Run(
+        objective=LanguageObjective(model),
+        batches=batches,
+        config=training,
+        output=stage_folder(args),
+        device=args.device,
+        validate=validate,
+        on_step=on_step,
+    )
+    fit(run, resume=args.resume)
+    return stage_folder(args)
+
+
+def write_settings(args: FoleyGenTrainArgs, training: TrainingConfig) -> None:
+    """Leave a stage's settings beside its weights."""
+    folder = stage_folder(args)
+    folder.mkdir(parents=True, exist_ok=True)
+    batch_size = args.batch_size or args.defaults.batch_size
+    settings = {"batch_size": batch_size, "training": asdict(training), "torch": torch.__version__}
+    (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def bundle(args: FoleyGenTrainArgs, destination: Path) -> None:
+    """Write the trained stages as one model folder: config.json, one fp16 file per part, the base's ambient library.
+
+    Raises UsageError when `destination` already holds a model.
+    """
+    if (destination / "config.json").exists():
+        raise UsageError(f"{destination} already holds a model; choose another folder or remove it first")
+    config = config_of(args)
+    lm_args = replace(args, stage="lm")
+    parts: dict[str, nn.Module] = {
+        "codec": trained_codec(args),
+        "video": base_encoder(args),
+        "lm": with_weights(LanguageModel(config.lm), stage_folder(lm_args) / "model.safetensors"),
+    }
+    destination.mkdir(parents=True, exist_ok=True)
+    for name, module in parts.items():
+        save_weights(module, destination / f"{name}.safetensors", half=True)
+    if (args.base / "ambient").is_dir():
+        shutil.copytree(args.base / "ambient", destination / "ambient")
+    save_config(config, destination / "config.json")
