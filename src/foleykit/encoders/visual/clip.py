@@ -9,10 +9,8 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from foleykit.encoders.clip import DEVIATION, MEAN
 from foleykit.encoders.visual.frames import PictureConfig, in_batches, load_transformers, middle_square, normalised
-
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True, kw_only=True)

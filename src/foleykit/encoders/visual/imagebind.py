@@ -19,9 +19,8 @@ from foleykit.core.checkpoint import build_with_weights, check_entries, frozen, 
 from foleykit.core.config import load_config
 from foleykit.core.errors import ConfigError, InputError
 from foleykit.encoders.audio.imagebind import AudioTower, Block, ClipMels, ImageBindAudioConfig
+from foleykit.encoders.clip import DEVIATION, MEAN
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 NUM_CROPS = 3
 OTHER_SENSES = re.compile(r"modality_(preprocessors|trunks|heads|postprocessors)\.(text|depth|thermal|imu)\.")
 PUBLISHED_NAMES = {
