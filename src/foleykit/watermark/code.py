@@ -21,7 +21,7 @@ NUM_CHIPS = 32
 PUBLIC_KEY = b"foleykit"
 """Known to everybody, so that everybody can detect; a key of one's own cannot be read or removed with it."""
 
-_DATA_BANDS = 11
+_DATA_BANDS = 9
 _SYNCHRONISATION = -1
 
 

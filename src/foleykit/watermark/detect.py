@@ -27,7 +27,7 @@ from foleykit.watermark.tiles import (
 
 Verdict = Literal["found", "not found", "too little"]
 
-FALSE_ALARM_RATE = 1e-6
+FALSE_ALARM_RATE = 1e-5
 """A sound counts as marked when unmarked ones look so at most this often."""
 MIN_SECONDS = 3.0
 """Audible sound below which the absence of a mark means nothing."""
@@ -42,7 +42,7 @@ _PART_SECONDS = 60 * _PERIOD_SECONDS
 _OVERLAP_SECONDS = 12 * _PERIOD_SECONDS
 _LOCAL_RATE = 1e-3
 _EMPTY_PERIOD = 1.5
-_CLEAR_LEAD = 1.0
+_CLEAR_LEAD = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)

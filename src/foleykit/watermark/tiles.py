@@ -27,7 +27,7 @@ _SURROUNDING_HOPS = 30
 _SURROUNDING_BANDS = 4
 _DEVIATION_HOPS = 20
 _LARGEST_DEVIATION = 2.5
-_DEPTH = 1e-8
+_DEPTH = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,7 +38,7 @@ class Plane:
     """(F, bins)"""
     levels: Levels
     loudest: float
-    """Highest power of a bin; what lies 80 dB below it says nothing."""
+    """Highest power of a bin; what lies 70 dB below it says little."""
 
 
 def plane_of(power: NDArray[np.float32], loudest: float) -> Plane:
@@ -64,8 +64,9 @@ def louder_than_around(plane: Plane, speed: float = 1.0) -> NDArray[np.float32]:
     excess = np.clip(excess / np.sqrt(np.maximum(variance, 0) + 0.02), -_LARGEST_DEVIATION, _LARGEST_DEVIATION)
     power = plane.levels.power
     is_loud = power / (power + np.float32(plane.loudest * _DEPTH + 1e-20))
-    weighted = excess * (plane.levels.strength / MAX_STRENGTH) * is_loud * np.sqrt(width)
-    return box_mean(weighted.astype(np.float32), 1, 0)
+    # The square root: an equaliser or a noise since then may have changed which places were quiet.
+    weight = np.sqrt(plane.levels.strength / MAX_STRENGTH * width) * is_loud
+    return box_mean((excess * weight).astype(np.float32), 1, 0)
 
 
 def by_period(louder: NDArray[np.float32], speed: float = 1.0) -> NDArray[np.float32]:
