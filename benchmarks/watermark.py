@@ -1,10 +1,11 @@
 """Error rates of the watermark on foley: what is found after which treatment, what is found that is not there.
 
-    python benchmarks/watermark.py attacks --media MEDIA --world CACHE [--generated FOLDER] [--half test]
-    python benchmarks/watermark.py unmarked --world CACHE [--num-windows 30000]
+    python benchmarks/watermark.py attacks --media MEDIA --world CACHE [--generated FOLDER] [--half test] --save A.jsonl
+    python benchmarks/watermark.py unmarked --world CACHE [--num-windows 30000] --save B.jsonl
+    python benchmarks/watermark.py report A.jsonl... B.jsonl...
     python benchmarks/watermark.py speed
 
-Prints tables for benchmarks/results. The clips are of three kinds: mixes of the world, recordings of actions with and
+`report` prints tables for benchmarks/results; several processes may share the work and save their own files. The clips are of three kinds: mixes of the world, recordings of actions with and
 without a background, and sound that a model generated (a folder of .wav files without a mark). `--half tune` takes
 every second clip, on which settings may be chosen; `--half test` the others.
 """
@@ -14,12 +15,15 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -30,7 +34,7 @@ from foleykit.audio.loudness import measure_loudness
 from foleykit.audio.resample import fit_length, resample
 from foleykit.core.errors import MediaError
 from foleykit.watermark import detect, embed
-from foleykit.watermark.detect import FALSE_ALARM_RATE
+from foleykit.watermark.detection import FALSE_ALARM_RATE
 from foleykit.world.cache import PCM_SCALE, CachedVideo, load_cached
 
 RATE = 48_000
@@ -48,12 +52,9 @@ class Clip:
     """(1, S) at RATE"""
 
 
-def world_videos(root: Path) -> Iterator[CachedVideo]:
-    for folder in sorted(path for path in root.glob("*/[0-9]*") if path.is_dir()):
-        try:
-            yield load_cached(folder)
-        except MediaError:
-            continue  # A cache may hold videos of an older layout.
+def world_videos(*roots: Path) -> Iterator[CachedVideo]:
+    for folder in sorted(path for root in roots for path in root.glob("*/[0-9]*") if path.is_dir()):
+        yield load_cached(folder)
 
 
 def world_mix(video: CachedVideo, variant: int) -> Waveform:
@@ -63,9 +64,7 @@ def world_mix(video: CachedVideo, variant: int) -> Waveform:
 
 
 def world_clips(root: Path, count: int) -> Iterator[Clip]:
-    for number, video in enumerate(world_videos(root)):
-        if number == count:
-            return
+    for number, video in enumerate(islice(world_videos(root), count)):
         mix = resample(world_mix(video, number), video.sample_rate, RATE)
         start = number * 7919 * 3 % max(1, mix.shape[-1] - SECONDS * RATE)
         yield Clip(name=f"world {number}", kind="world", waveform=mix[:, start : start + SECONDS * RATE])
@@ -253,52 +252,65 @@ def run_attacks(args: argparse.Namespace) -> None:
     clips = [*world_clips(args.world, args.num_world), *recorded_clips(args.media, args.num_recorded)]
     if args.generated:
         clips += generated_clips(args.generated)
-    clips = clips[(0 if args.half == "tune" else 1) :: 2][: args.limit]
+    clips = clips[(0 if args.half == "tune" else 1) :: 2][args.first :: args.every]
     sounds = (read_own_sound(path) for path in sorted((args.media / "videos").iterdir()))
     videos = [sound for sound in sounds if sound is not None]
     table = attacks(videos)
     names = [name for name in table if not args.only or any(word in name for word in args.only)]
-    rows: dict[str, list[tuple[bool, bool, int, float]]] = {name: [] for name in names}
-    per_clip: list[tuple[str, float, float]] = []
     for number, clip in enumerate(clips):
-        rng = np.random.default_rng((3, number))
+        rng = np.random.default_rng((3, *clip.name.encode()))
         message = int(rng.integers(1 << 16))
         if rms(clip.waveform) == 0:
             continue
         marked = embed(clip.waveform, RATE, message, KEY)
         mark = marked.waveform - clip.waveform
-        per_clip.append(
-            (
-                clip.kind,
-                marked.snr_db,
-                measure_loudness(mark, RATE).integrated_lufs - measure_loudness(clip.waveform, RATE).integrated_lufs,
-            )
-        )
+        loudness = [measure_loudness(sound, RATE).integrated_lufs for sound in (mark, clip.waveform)]
+        record: dict[str, Any] = {
+            "name": clip.name,
+            "kind": clip.kind,
+            "snr_db": marked.snr_db,
+            "loudness_lu": loudness[0] - loudness[1],
+            "rows": {},
+        }
         for name in names:
             heard = detect(np.asarray(table[name](marked.waveform, rng), np.float32), RATE, KEY)
             is_found = heard.verdict == "found"
-            is_read = heard.message is not None
-            wrong_bits = 0 if heard.message is None else bin(heard.message ^ message).count("1")
-            rows[name].append((is_found, is_read, wrong_bits, heard.score))
+            wrong_bits = None if heard.message is None else bin(heard.message ^ message).count("1")
+            record["rows"][name] = (is_found, wrong_bits, heard.score)
             if args.verbose and not is_found:
                 print(f"  missed: {clip.name} ({clip.kind}) {name}: {heard.score:.1f}, p {heard.p_value:.1e}, {heard.verdict}")
         if args.verbose:
             print(f"{number + 1}/{len(clips)} {clip.name} SNR {marked.snr_db:.1f} dB", flush=True)
-    report_attacks(rows, per_clip)
+        append(args.save, record)
 
 
-def report_attacks(
-    rows: dict[str, list[tuple[bool, bool, int, float]]], per_clip: list[tuple[str, float, float]]
-) -> None:
-    kinds = sorted({kind for kind, _, _ in per_clip})
+def append(path: Path, record: object) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def run_report(args: argparse.Namespace) -> None:
+    records = [json.loads(line) for path in args.files for line in path.read_text(encoding="utf-8").splitlines()]
+    clips = [record for record in records if isinstance(record, dict)]
+    if clips:
+        report_attacks(clips)
+    p_values = [value for record in records if isinstance(record, list) for value in record]
+    if p_values:
+        report_unmarked(p_values)
+
+
+def report_attacks(records: list[dict[str, Any]]) -> None:
+    per_clip = [(record["kind"], record["snr_db"], record["loudness_lu"]) for record in records]
+    kinds = sorted({record["kind"] for record in records})
     print("clips:", ", ".join(f"{sum(k == kind for k, _, _ in per_clip)} {kind}" for kind in kinds))
     print("\n| treatment | found | 95 % interval | message read | bits right where read | score, median (lowest tenth) |")
     print("|---|---|---|---|---|---|")
-    for name, values in rows.items():
-        found, read = sum(value[0] for value in values), sum(value[1] for value in values)
+    for name in records[0]["rows"]:
+        values = [record["rows"][name] for record in records]
+        found, read = sum(value[0] for value in values), sum(value[1] is not None for value in values)
         low, high = interval(found, len(values))
-        right = 1 - sum(value[2] for value in values) / max(1, 16 * read)
-        scores = np.array([value[3] for value in values])
+        right = 1 - sum(value[1] or 0 for value in values) / max(1, 16 * read)
+        scores = np.array([value[2] for value in values])
         print(
             f"| {name} | {100 * found / len(values):.1f} % | {100 * low:.1f} to {100 * high:.1f} | "
             f"{100 * read / len(values):.1f} % | {100 * right:.2f} % | {np.median(scores):.1f} "
@@ -324,24 +336,29 @@ def read_own_sound(path: Path) -> Waveform | None:
 
 def run_unmarked(args: argparse.Namespace) -> None:
     """Search unmarked windows of 3 s as whole files, and say how often and how convincingly something is found."""
-    rng = np.random.default_rng(1)
-    p_values: list[float] = []
-    while len(p_values) < args.num_windows:
-        for number, video in enumerate(world_videos(args.world)):
+    rng = np.random.default_rng((1, args.first))
+    done = 0
+    for turn in range(4):
+        for video in list(world_videos(*args.world))[args.first :: args.every]:
             for variant in range(len(video.ambient)):
                 mix = world_mix(video, variant)
-                # A key of its own for every window: a mark found by accident would else be found again in its copies.
-                for start in range(0, mix.shape[-1] - 3 * video.sample_rate + 1, 3 * video.sample_rate):
+                # A key of its own for every window; windows of a second turn lie between those of the first.
+                begin = turn * 3 * video.sample_rate // 4
+                p_values = []
+                for start in range(begin, mix.shape[-1] - 3 * video.sample_rate + 1, 3 * video.sample_rate):
                     key = rng.bytes(8)
                     window = mix[:, start : start + 3 * video.sample_rate]
                     p_values.append(detect(window, video.sample_rate, key).p_value)
-            if len(p_values) >= args.num_windows:
-                break
-            if args.verbose and number % 50 == 0:
-                print(f"{len(p_values)} windows, smallest p {min(p_values):.1e}", flush=True)
+                append(args.save, p_values)
+                done += len(p_values)
+            if done >= args.num_windows:
+                return
+
+
+def report_unmarked(p_values: list[float]) -> None:
     values = np.sort(p_values)
     hits = int((values <= FALSE_ALARM_RATE).sum())
-    print(f"{len(values)} windows of 3 s, every one searched at all offsets and 17 speeds")
+    print(f"{len(values)} windows of 3 s, every one searched at all offsets and 11 speeds")
     print(f"found: {hits}; 95 % upper bound of the rate: {upper_bound(hits, len(values)):.1e}")
     print("\n| p at most | expected | observed |\n|---|---|---|")
     for limit in (0.5, 0.1, 0.01, 1e-3, 1e-4, 1e-5):
@@ -406,15 +423,22 @@ def main() -> None:
     attack.add_argument("--num-world", type=int, default=180)
     attack.add_argument("--num-recorded", type=int, default=180)
     attack.add_argument("--half", choices=("tune", "test"), default="test")
-    attack.add_argument("--limit", type=int)
+    attack.add_argument("--first", type=int, default=0, help="Clip to begin with.")
+    attack.add_argument("--every", type=int, default=1, help="Take every N-th clip.")
+    attack.add_argument("--save", type=Path, required=True)
     attack.add_argument("--only", nargs="*")
     attack.add_argument("--verbose", action="store_true")
     attack.set_defaults(run=run_attacks)
     unmarked = commands.add_parser("unmarked")
-    unmarked.add_argument("--world", type=Path, required=True)
+    unmarked.add_argument("--world", type=Path, required=True, nargs="+")
+    unmarked.add_argument("--first", type=int, default=0, help="Video to begin with.")
+    unmarked.add_argument("--every", type=int, default=1, help="Take every N-th video.")
+    unmarked.add_argument("--save", type=Path, required=True)
     unmarked.add_argument("--num-windows", type=int, default=30_000)
-    unmarked.add_argument("--verbose", action="store_true")
     unmarked.set_defaults(run=run_unmarked)
+    report = commands.add_parser("report")
+    report.add_argument("files", type=Path, nargs="+")
+    report.set_defaults(run=run_report)
     speed = commands.add_parser("speed")
     speed.set_defaults(run=run_speed)
     args = parser.parse_args()

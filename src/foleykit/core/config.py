@@ -47,7 +47,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         inner = get_args(hint)[0]
         return tuple(_convert(inner, item, where) for item in value)
     if origin in (types.UnionType,):
-        return value
+        nested = [one for one in get_args(hint) if dataclasses.is_dataclass(one)]
+        return _convert(nested[0], value, where) if len(nested) == 1 and isinstance(value, dict) else value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint in (int, float, str, bool) and type(value) is not hint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,13 +33,14 @@ MIN_SECONDS = 3.0
 """Audible sound below which the absence of a mark means nothing."""
 NUM_DECOYS = 47
 SPEED_RANGE = 0.02
+PART_SECONDS = 60.0
+STEP_SECONDS = 48.0
+"""Long sounds are searched in parts that overlap, so that memory stays flat."""
 
-_SPEED_STEP = 0.0025
+_SPEED_STEP = 0.004
 _AUDIBLE_POWER = 10 ** (-70 / 10) * 0.375 * FRAME * FRAME / 2
 _WINDOW_PERIODS = (3, 6, 12)
 _PERIOD_SECONDS = PERIOD_HOPS * HOP / RATE
-_PART_SECONDS = 60 * _PERIOD_SECONDS
-_OVERLAP_SECONDS = 12 * _PERIOD_SECONDS
 _LOCAL_RATE = 1e-3
 _EMPTY_PERIOD = 1.5
 _CLEAR_LEAD = 0.7
@@ -85,44 +86,39 @@ def detect(
 
     The same search is made with `NUM_DECOYS` keys that nobody uses; how well they agree calibrates the p-value for
     this sound. `speed_range` is the largest change of speed looked for, 0 for none. Sounds longer than a minute are
-    searched minute by minute.
+    searched in parts.
 
     Raises InputError for an empty waveform, a rate under 8 kHz or a speed range beyond 0 to 0.2.
     """
+    size, step = (round(seconds * sample_rate) for seconds in (PART_SECONDS, STEP_SECONDS))
+    starts = range(0, max(1, waveform.shape[-1] - (size - step)), step)
+    return detect_parts((waveform[:, start : start + size] for start in starts), sample_rate, key, speed_range=speed_range)
+
+
+def detect_parts(
+    parts: Iterable[NDArray[np.float32]],
+    sample_rate: int,
+    key: bytes = PUBLIC_KEY,
+    *,
+    speed_range: float = SPEED_RANGE,
+) -> Detection:
+    """Return what `detect` says of a sound whose parts (C, S) of `PART_SECONDS` each start `STEP_SECONDS` apart."""
+    if not 0 <= speed_range <= 0.2:
+        raise InputError(f"speed_range lies between 0 and 0.2, not {speed_range:g}")
+    found: list[tuple[float, Detection]] = []
+    seconds = 0.0
+    for number, part in enumerate(parts):
+        start = number * STEP_SECONDS
+        found.append((start, _detect_part(part, sample_rate, key, speed_range)))
+        seconds = start + part.shape[-1] / sample_rate
+    return _joined(found, seconds)
+
+
+def _detect_part(waveform: NDArray[np.float32], sample_rate: int, key: bytes, speed_range: float) -> Detection:
     if waveform.ndim != 2 or waveform.shape[-1] == 0 or sample_rate < 8000:
         raise InputError(
             f"a detector needs a waveform (channels, samples) at 8 kHz or more; got {waveform.shape} at {sample_rate} Hz"
         )
-    if not 0 <= speed_range <= 0.2:
-        raise InputError(f"speed_range lies between 0 and 0.2, not {speed_range:g}")
-    size, step = (round(seconds * sample_rate) for seconds in (_PART_SECONDS, _PART_SECONDS - _OVERLAP_SECONDS))
-    last = max(1, waveform.shape[-1] - (size - step))
-    parts = [
-        (start / sample_rate, _detect_part(waveform[:, start : start + size], sample_rate, key, speed_range))
-        for start in range(0, last, step)
-    ]
-    return _joined(parts, waveform.shape[-1] / sample_rate)
-
-
-def _joined(parts: Sequence[tuple[float, Detection]], seconds: float) -> Detection:
-    """Return what the parts of one sound, each with its first second, say together."""
-    best = min((part for _, part in parts), key=lambda part: (part.p_value, -part.score))
-    p_value = min(1.0, best.p_value * len(parts))
-    audible = min(seconds, sum(part.audible_seconds for _, part in parts))
-    is_found = p_value <= FALSE_ALARM_RATE
-    spans = [(start + a, min(seconds, start + b)) for start, part in parts for a, b in part.spans] if is_found else []
-    return Detection(
-        verdict="found" if is_found else "too little" if audible < MIN_SECONDS else "not found",
-        p_value=p_value,
-        score=best.score,
-        message=best.message if is_found else None,
-        spans=_merged(spans),
-        speed=best.speed if is_found else 1.0,
-        audible_seconds=audible,
-    )
-
-
-def _detect_part(waveform: NDArray[np.float32], sample_rate: int, key: bytes, speed_range: float) -> Detection:
     sound = at_rate(waveform, sample_rate, RATE, max(1, resampled_length(waveform.shape[-1], sample_rate, RATE)))
     power = power_of(frames_of(sound, 0, num_frames(sound.shape[-1])))
     audible = float(((power @ inside_bins()) > _AUDIBLE_POWER).sum() * HOP / RATE)
@@ -132,11 +128,12 @@ def _detect_part(waveform: NDArray[np.float32], sample_rate: int, key: bytes, sp
     others = [1 + step * _SPEED_STEP for step in range(-steps, steps + 1) if step]
     match = _search(plane, (1.0,), patterns)
     p_value = match.p_value
-    if others and p_value > FALSE_ALARM_RATE / 2:
-        changed = _search(plane, others, patterns)
-        match = min(match, changed, key=lambda one: (one.p_value, -one.score))
     if others:
-        p_value = min(1.0, 2 * match.p_value)
+        is_found = 2 * p_value <= FALSE_ALARM_RATE
+        # Where the mark shows already, the speed only has to be found out, which needs no decoys.
+        changed = _search(plane, others, patterns[:1] if is_found else patterns)
+        p_value = min(1.0, 2 * (p_value if is_found else min(p_value, changed.p_value)))
+        match = max(match, changed, key=lambda one: one.score if is_found else -one.p_value)
     fold = match.periods[match.first : match.first + match.count].sum(0)
     message, lead = read_chips(aligned(fold, match.hop, match.slot), key)
     return Detection(
@@ -146,6 +143,25 @@ def _detect_part(waveform: NDArray[np.float32], sample_rate: int, key: bytes, sp
         message=message if lead >= _CLEAR_LEAD else None,
         spans=_spans(match, patterns[:1]),
         speed=match.speed,
+        audible_seconds=audible,
+    )
+
+
+def _joined(parts: Sequence[tuple[float, Detection]], seconds: float) -> Detection:
+    """Return what the parts of one sound, each with its first second, say together."""
+    best = min((part for _, part in parts), key=lambda part: (part.p_value, -part.score))
+    p_value = min(1.0, best.p_value * len(parts))
+    audible = min(seconds, sum(part.audible_seconds for _, part in parts))
+    is_found = p_value <= FALSE_ALARM_RATE
+    marked = [(start, part) for start, part in parts if part.p_value * len(parts) <= FALSE_ALARM_RATE]
+    spans = [(start + a, min(seconds, start + b)) for start, part in marked for a, b in part.spans]
+    return Detection(
+        verdict="found" if is_found else "too little" if audible < MIN_SECONDS else "not found",
+        p_value=p_value,
+        score=best.score,
+        message=best.message if is_found else None,
+        spans=_merged(spans),
+        speed=best.speed if is_found else 1.0,
         audible_seconds=audible,
     )
 
@@ -168,7 +184,7 @@ def _search(plane: Plane, speeds: Sequence[float], patterns: NDArray[np.complex6
     speed, periods, first, count, hop, slot = found
     return _Match(
         score=float(best[0]),
-        p_value=calibrated(float(best[0]), best[1:]),
+        p_value=calibrated(float(best[0]), best[1:]) if len(best) > 1 else 1.0,
         speed=speed,
         periods=periods,
         first=first,
@@ -211,7 +227,7 @@ def _spans(match: _Match, pattern: NDArray[np.complex64]) -> tuple[tuple[float, 
             continue
         hop, slot = np.unravel_index(scores.argmax(), scores.shape)
         own = agreement(match.periods[first : first + length], pattern)[0, :, hop, slot]
-        inside = np.flatnonzero(own >= _EMPTY_PERIOD)
+        inside = np.flatnonzero(own >= max(_EMPTY_PERIOD, own.max() / 2))
         if inside.size:
             is_marked[first + inside[0] : first + inside[-1] + 1] = True
     seconds = _PERIOD_SECONDS / match.speed
