@@ -62,10 +62,10 @@ def read_waveform(
     return resample(waveform, rate, sample_rate), sample_rate
 
 
-def write_waveform(path: Path | str, waveform: NDArray[np.float32], sample_rate: int) -> None:
+def write_waveform(path: Path | str, waveform: NDArray[np.float32], sample_rate: int, *, note: str = "") -> None:
     """Write `waveform` (C, S) or (S,) as 32-bit float WAV or 24-bit FLAC, by the suffix of `path`.
 
-    The file appears only when it is complete. FLAC cannot hold samples beyond [-1, 1]: they are clipped with a warning.
+    `note` becomes the comment tag. The file appears only when it is complete. FLAC cannot hold samples beyond [-1, 1]: they are clipped with a warning.
 
     Raises InputError for another suffix, an empty waveform or one that is not finite.
     """
@@ -82,7 +82,12 @@ def write_waveform(path: Path | str, waveform: NDArray[np.float32], sample_rate:
         samples = np.clip(samples, -1, 1)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        soundfile.write(temporary, samples.T, sample_rate, format=file_format, subtype=subtype)
+        with soundfile.SoundFile(
+            temporary, "w", sample_rate, samples.shape[0], subtype=subtype, format=file_format
+        ) as file:
+            if note:
+                file.comment = note
+            file.write(samples.T)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

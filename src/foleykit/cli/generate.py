@@ -65,6 +65,22 @@ class Args:
     loudness: Annotated[
         float | None, Option(metavar="LUFS", help="Integrated loudness of the result; default: as generated.")
     ] = None
+    no_watermark: Annotated[
+        bool, Option("--no-watermark", help="Leave the new sound unmarked; the sidecar records it.")
+    ] = False
+    watermark_key: Annotated[
+        Path | None,
+        Option(metavar="FILE", envvar="FOLEYKIT_WATERMARK_KEY", help="Mark with this key instead of the public one."),
+    ] = None
+    certificate: Annotated[
+        Path | None,
+        Option(
+            metavar="PEM", envvar="FOLEYKIT_CERTIFICATE", help="Sign content credentials with this certificate chain."
+        ),
+    ] = None
+    private_key: Annotated[
+        Path | None, Option(metavar="PEM", envvar="FOLEYKIT_PRIVATE_KEY", help="The certificate's private key.")
+    ] = None
     audio_codec: Annotated[
         Literal["auto", "aac", "opus", "flac", "pcm"], Option(help="auto: AAC in mp4 and mov, Opus in mkv and webm.")
     ] = "auto"
@@ -83,10 +99,20 @@ class Args:
 
 def run(args: Args) -> None:
     """Give one video a soundtrack, in time with what is seen."""
+    from foleykit.core.errors import UsageError
     from foleykit.core.memory import return_large_blocks
+    from foleykit.jobs.credentials import Certificate
     from foleykit.jobs.generate import DRAW_SEED, GenerateRequest, generate
+    from foleykit.jobs.mark import read_key
     from foleykit.jobs.soundtrack import Settings
     from foleykit.video.info import MediaLimits
+    from foleykit.watermark import PUBLIC_KEY
+
+    if (args.certificate is None) != (args.private_key is None):
+        raise UsageError("a signature needs both --certificate and --private-key")
+    certificate = None
+    if args.certificate is not None and args.private_key is not None:
+        certificate = Certificate(chain=args.certificate, private_key=args.private_key)
 
     settings = Settings(
         ambient=args.ambient,
@@ -102,6 +128,7 @@ def run(args: Args) -> None:
         start=args.start,
         end=args.end,
         loudness_lufs=args.loudness,
+        is_marked=not args.no_watermark,
     )
     request = GenerateRequest(
         video=args.video,
@@ -114,6 +141,8 @@ def run(args: Args) -> None:
         writes_plot=args.plot,
         audio_codec=None if args.audio_codec == "auto" else args.audio_codec,
         replay=args.replay,
+        watermark_key=PUBLIC_KEY if args.watermark_key is None else read_key(args.watermark_key),
+        certificate=certificate,
         limits=MediaLimits(max_pixels=args.max_pixels, max_seconds=args.max_seconds),
         device=args.device,
         dtype=args.dtype,

@@ -13,7 +13,7 @@ import typer
 import typer.core
 
 from foleykit import __version__
-from foleykit.cli import data, demo, doctor, evaluate, evaluate_media, generate, index, listen, models, train, world
+from foleykit.cli import data, demo, detect, doctor, evaluate, evaluate_media, generate, index, listen, models, train, world
 from foleykit.cli.command import EvaluateGroup, as_command
 from foleykit.cli.show import print_error
 from foleykit.core.errors import FoleyError, UsageError
@@ -26,6 +26,7 @@ def build_app() -> typer.Typer:
     """Return the command line; nothing heavy is imported before a command runs."""
     app = _group("Give a video the sound it should have.")
     app.command("generate")(as_command(generate.Args, generate.run))
+    app.command("detect")(as_command(detect.Args, detect.run))
     app.command("demo")(as_command(demo.Args, demo.run))
     app.command("train")(as_command(train.Args, train.run))
     app.command("doctor")(as_command(doctor.Args, doctor.run))

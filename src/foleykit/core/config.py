@@ -47,13 +47,22 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         inner = get_args(hint)[0]
         return tuple(_convert(inner, item, where) for item in value)
     if origin in (types.UnionType, Union):
-        variants = {kind_of(part): part for part in get_args(hint) if dataclasses.is_dataclass(part)}
-        return _convert(_variant(variants, value, where), value, where) if variants else value
+        return _convert_union(get_args(hint), value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint in (int, float, str, bool) and type(value) is not hint:
         raise ConfigError(f"{where} must be {hint.__name__}, not {value!r}")
     return value
+
+
+def _convert_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
+    """Return `value` as the member of a union that it is: of several configs, the one whose kind it names."""
+    nested = [member for member in members if dataclasses.is_dataclass(member)]
+    if not nested or (value is None and type(None) in members):
+        return value
+    if len(nested) == 1:
+        return _convert(nested[0], value, where)
+    return _convert(_variant({kind_of(part): part for part in nested}, value, where), value, where)
 
 
 def kind_of(variant: Any) -> str:

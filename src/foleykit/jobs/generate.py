@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,11 +13,15 @@ import foleykit
 from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.jobs.ambience import BUILT_IN
+from foleykit.jobs.credentials import SUFFIXES as SIGNED_SUFFIXES
+from foleykit.jobs.credentials import Certificate, sign
 from foleykit.jobs.library import clip_sha256
 from foleykit.jobs.load import load
+from foleykit.jobs.mark import key_name
 from foleykit.jobs.models import describe_model
 from foleykit.jobs.outputs import StagedFiles, all_or_none, check_outputs
 from foleykit.jobs.pipeline import FoleyPipeline
+from foleykit.jobs.provenance import COMPOSITE
 from foleykit.jobs.sidecar import (
     AmbienceRecord,
     InputRecord,
@@ -33,6 +38,7 @@ from foleykit.jobs.stages import StageClock
 from foleykit.video.info import MediaLimits, VideoInfo
 from foleykit.video.output import FORMATS, AudioCodec, audio_codec_for, suffix_for
 from foleykit.video.probe import probe
+from foleykit.watermark import PUBLIC_KEY
 
 DRAW_SEED = -1
 
@@ -58,6 +64,9 @@ class GenerateRequest:
     """None is the container's usual one."""
     replay: Path | None = None
     """A sidecar whose generation is repeated: model, settings, device and precision come from it."""
+    watermark_key: bytes = PUBLIC_KEY
+    certificate: Certificate | None = None
+    """Signs results in containers that hold content credentials; None leaves them unsigned."""
     limits: MediaLimits = field(default_factory=MediaLimits)
     device: str = "cpu"
     dtype: Dtype = "float32"
@@ -139,6 +148,8 @@ def generate(
     if request.replay is not None:
         request = replayed(request)
     assert request.video is not None
+    if not request.settings.is_marked:
+        warnings.warn("the sound is left unmarked: nothing in it will tell that it was generated", stacklevel=2)
     clock("read", 0)
     info = probe(request.video, request.limits)
     output = request.output or default_output(request.video, info)
@@ -157,7 +168,12 @@ def generate(
     written: list[TakeFiles] = []
     with all_or_none() as files:
         soundtracks = pipeline.takes(
-            info, settings, num_takes=request.num_takes, with_stems=request.writes_stems, report=clock
+            info,
+            settings,
+            num_takes=request.num_takes,
+            with_stems=request.writes_stems,
+            watermark_key=request.watermark_key,
+            report=clock,
         )
         for take, soundtrack in zip(takes, soundtracks, strict=True):
             written.append(write_take(take, soundtrack, files, request, pipeline, clock))
@@ -184,7 +200,9 @@ def write_take(
 ) -> TakeFiles:
     """Write the files of one take under temporary names and return what they will be called."""
     clock("write", 0)
-    is_picture_copied = soundtrack.write(files.add(take.output), audio_codec=request.audio_codec)
+    output = files.add(take.output)
+    is_picture_copied = soundtrack.write(output, audio_codec=request.audio_codec)
+    is_signed = sign_output(output, soundtrack, request.certificate)
     stems = {stem_path(take.output, name): name for name in soundtrack.stem_names}
     for path, name in stems.items():
         soundtrack.write_stem(files.add(path), name)
@@ -195,8 +213,25 @@ def write_take(
         plot(soundtrack, files.add(take.plot))
     clock("write", 1)
     sidecar = describe_take(take, soundtrack, request, pipeline, clock.timings(), is_picture_copied=is_picture_copied)
-    sidecar.save(files.add(take.sidecar))
+    finished = replace(sidecar.output, file_sha256=hash_file(output), is_signed=is_signed)
+    replace(sidecar, output=finished).save(files.add(take.sidecar))
     return replace(take, seed=soundtrack.settings.seed, stems=tuple(stems))
+
+
+def sign_output(path: Path, soundtrack: Soundtrack, certificate: Certificate | None) -> bool:
+    """Sign the written file where there is a certificate and its container holds credentials; return whether."""
+    if certificate is None:
+        return False
+    if path.suffix.lower() not in SIGNED_SUFFIXES:
+        warnings.warn(
+            f"{path.suffix} cannot hold content credentials, so the result is not signed; use .mp4 or .mov",
+            stacklevel=2,
+        )
+        return False
+    has_pictures = path.suffix.lower() not in SOUND_SUFFIXES
+    note = soundtrack.note(has_pictures=has_pictures)
+    sign(path, certificate, note, parent=soundtrack.video.path if note.source_type == COMPOSITE else None)
+    return True
 
 
 def describe_take(
@@ -233,6 +268,8 @@ def describe_take(
             gain_db=soundtrack.gain_db,
             samples_sha256=soundtrack.samples_sha256(),
             is_picture_copied=is_picture_copied,
+            file_sha256="",
+            is_signed=False,
         ),
         model=ModelRecord(
             name=request.model,
@@ -244,6 +281,7 @@ def describe_take(
         settings=settings,
         ambience=AmbienceRecord(name=soundtrack.ambience, sha256=recording_hash),
         audio_codec=request.audio_codec,
+        watermark=soundtrack.watermark,
         timings=timings,
     )
 
@@ -268,6 +306,8 @@ def replayed(request: GenerateRequest) -> GenerateRequest:
                 f'clip "{settings.ambient_clip}" of {settings.ambient_library} is not the one that the sidecar was '
                 "made with: its SHA-256 differs"
             )
+    if sidecar.watermark is not None and sidecar.watermark.key != key_name(request.watermark_key):
+        raise UsageError(f"the sidecar was made with another watermark key ({sidecar.watermark.key}); name that key")
     if describe_model(sidecar.model.name).weights_sha256 != sidecar.model.weights_sha256:
         raise ModelError(f'model "{sidecar.model.name}" is not the one of the sidecar: its weights differ')
     return replace(

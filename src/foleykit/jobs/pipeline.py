@@ -23,6 +23,7 @@ from foleykit.core.types import VideoFeatures
 from foleykit.jobs import text_model
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
 from foleykit.jobs.library import clip_by_key, embedding_space, nearest_clip
+from foleykit.jobs.mark import mark
 from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.original import read_original
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
@@ -36,6 +37,7 @@ from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
 from foleykit.video.io import VideoReader
 from foleykit.video.probe import probe
 from foleykit.video.shots import ShotDetector
+from foleykit.watermark import PUBLIC_KEY
 
 OWN_CHOICE = "none"
 """Stands for the ambience of a model that was given none and chooses for itself."""
@@ -105,6 +107,8 @@ class FoleyPipeline:
         start: float | None = None,
         end: float | None = None,
         loudness: float | None = None,
+        watermark: bool = True,
+        watermark_key: bytes = PUBLIC_KEY,
         stems: bool = False,
         limits: MediaLimits = DEFAULT_LIMITS,
         report: Report = no_report,
@@ -131,8 +135,12 @@ class FoleyPipeline:
             start=start,
             end=end,
             loudness_lufs=loudness,
+            is_marked=watermark,
         )
-        return next(self.takes(video, settings, with_stems=stems, limits=limits, report=report))
+        takes = self.takes(
+            video, settings, with_stems=stems, watermark_key=watermark_key, limits=limits, report=report
+        )
+        return next(takes)
 
     def takes(
         self,
@@ -141,6 +149,7 @@ class FoleyPipeline:
         *,
         num_takes: int = 1,
         with_stems: bool = False,
+        watermark_key: bytes = PUBLIC_KEY,
         limits: MediaLimits = DEFAULT_LIMITS,
         report: Report = no_report,
     ) -> Iterator[Soundtrack]:
@@ -158,7 +167,8 @@ class FoleyPipeline:
         if settings.ambient_library and clip is not None:
             settings = replace(settings, ambient_clip=clip.name)
         for take in range(num_takes):
-            yield self._voice(scene, replace(settings, seed=settings.seed + take), clip, with_stems, report)
+            seeded = replace(settings, seed=settings.seed + take)
+            yield self._voice(scene, seeded, clip, with_stems, watermark_key, report)
 
     def resolve(self, settings: Settings) -> Settings:
         """Return `settings` with the model's own values where they name none."""
@@ -246,9 +256,15 @@ class FoleyPipeline:
         return None if clip is None else self._prepare(clip, settings)
 
     def _voice(
-        self, scene: Scene, settings: Settings, clip: AmbientClip | None, with_stems: bool, report: Report
+        self,
+        scene: Scene,
+        settings: Settings,
+        clip: AmbientClip | None,
+        with_stems: bool,
+        watermark_key: bytes,
+        report: Report,
     ) -> Soundtrack:
-        """Generate one take and weigh it against the video's own sound."""
+        """Generate one take, mark it and weigh it against the video's own sound."""
         rate = self.model.config.sample_rate
         num_samples = max(1, round(scene.info.duration * OUTPUT_RATE))
         generated = self._generate(scene, settings, clip, "generate", report)
@@ -264,6 +280,9 @@ class FoleyPipeline:
             settings=settings,
             ambience=OWN_CHOICE if clip is None else clip.name,
         )
+        if settings.is_marked:
+            report("mark", 0)
+            alone = mark(alone, watermark_key)
         report("level", 0)
         soundtrack = with_original(alone, scene, settings)
         gain_db = normalise(soundtrack.blocks(), OUTPUT_RATE, target_lufs=settings.loudness_lufs)

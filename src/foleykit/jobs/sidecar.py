@@ -10,10 +10,10 @@ from pathlib import Path
 
 from foleykit.core.config import from_dict
 from foleykit.core.errors import ConfigError, MediaError, UsageError
-from foleykit.jobs.soundtrack import Dtype, Settings
+from foleykit.jobs.soundtrack import Dtype, Settings, Watermark
 from foleykit.video.output import AudioCodec
 
-FORMAT = "foleykit-sidecar-1"
+FORMAT = "foleykit-sidecar-2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,10 @@ class OutputRecord:
     """True where the picture packets are those of the input; False for sound alone and where they did not fit."""
     samples_sha256: str
     """Of the float32 samples before they were encoded; equal on the same machine with the same versions."""
+    file_sha256: str
+    """Of the finished file: binds the sound in it, its note and its content credentials to this sidecar."""
+    is_signed: bool
+    """The file holds content credentials."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +73,8 @@ class Sidecar:
     settings: Settings
     ambience: AmbienceRecord
     audio_codec: AudioCodec | None = None
-    watermark: str | None = None
-    """None: the sound carries no watermark."""
+    watermark: Watermark | None = None
+    """None: the sound was left unmarked, as `settings.is_marked` asks."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by stage."""
 

@@ -17,6 +17,7 @@ from foleykit.audio.mix import to_channels
 from foleykit.audio.resample import StreamResampler, fit_length
 from foleykit.core.errors import InputError, UsageError
 from foleykit.jobs.outputs import all_or_none, check_outputs
+from foleykit.jobs.provenance import Note, make_note
 from foleykit.retrieval.filters import parse_filter
 from foleykit.video.info import VideoInfo
 from foleykit.video.mux import mux
@@ -65,6 +66,8 @@ class Settings:
     """Second up to which there is new sound; None is the end of the last picture."""
     loudness_lufs: float | None = None
     """Integrated loudness of the result, -70 to 0; None leaves it as generated."""
+    is_marked: bool = True
+    """The generated sound carries the watermark."""
 
     def __post_init__(self) -> None:
         if self.original not in get_args(OriginalMode):
@@ -90,6 +93,20 @@ class Settings:
         start = 0.0 if self.start is None else self.start
         if not (start >= 0 and (self.end is None or self.end > start)):
             raise UsageError(f"start must be at least 0 and end after it; got start {start:g}, end {self.end}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watermark:
+    """The mark in a generated sound."""
+
+    message: str
+    """16 bits in hexadecimal: the beginning of `content_sha256`."""
+    content_sha256: str
+    """Of the generated samples before they were marked."""
+    key: str
+    """"public", or the first 16 digits of the SHA-256 of a key of the user's own."""
+    snr_db: float | None
+    """Level of the generated sound over that of the mark; None where nothing was loud enough to be marked."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,6 +138,8 @@ class Soundtrack:
     gain_db: float = 0.0
     """Applied to everything: loudness and the true-peak ceiling."""
     sample_rate: int = OUTPUT_RATE
+    watermark: Watermark | None = None
+    """The mark in `generated` and `action`; None where they carry none."""
 
     @property
     def num_channels(self) -> int:
@@ -175,6 +194,14 @@ class Soundtrack:
             yield block * gain
             position = span.stop
 
+    def note(self, *, has_pictures: bool) -> Note:
+        """Return what the tags of a file with this sound say."""
+        return make_note(
+            is_composite=has_pictures or self.original is not None,
+            watermark=None if self.watermark is None else self.watermark.message,
+            content_sha256=None if self.watermark is None else self.watermark.content_sha256,
+        )
+
     def samples_sha256(self) -> str:
         """Return a SHA-256 of the exact samples, channel after channel within each block."""
         digest = hashlib.sha256()
@@ -201,13 +228,17 @@ class Soundtrack:
     def write(self, path: Path, *, audio_codec: AudioCodec | None = None) -> bool:
         """Write to `path` as `save` does, without its checks; return whether picture packets were copied untouched."""
         if path.suffix.lower() in SOUND_SUFFIXES:
-            write_waveform(path, self.waveform, self.sample_rate)
+            write_waveform(path, self.waveform, self.sample_rate, note=self.note(has_pictures=False).text())
             return False
-        return mux(self.video, self.blocks(), self.sample_rate, path, audio_codec=audio_codec).is_picture_copied
+        note = self.note(has_pictures=True).text()
+        return mux(
+            self.video, self.blocks(), self.sample_rate, path, audio_codec=audio_codec, note=note
+        ).is_picture_copied
 
     def write_stem(self, path: Path, stem: StemName) -> None:
         """Write one stem as 32-bit float WAV."""
-        write_waveform(path, np.concatenate(list(self.blocks(stem)), axis=-1), self.sample_rate)
+        note = "" if stem == "original" else self.note(has_pictures=False).text()
+        write_waveform(path, np.concatenate(list(self.blocks(stem)), axis=-1), self.sample_rate, note=note)
 
     def _resampled(
         self, waveform: NDArray[np.float32] | None, *, minus: NDArray[np.float32] | None = None

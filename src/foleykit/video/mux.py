@@ -52,6 +52,7 @@ def mux(
     output: str | Path,
     *,
     audio_codec: AudioCodec | None = None,
+    note: str = "",
     overwrite: bool = False,
 ) -> MuxResult:
     """Write the pictures of `source` with `waveform` as their only sound to `output`, whose suffix names the container.
@@ -60,7 +61,8 @@ def mux(
     or padded with silence to the length of the pictures. Picture packets are copied; only where the container cannot
     hold them are the pictures encoded again. Orientation, colours, subtitles, chapters and tags are kept where the
     container can hold them; the old sound is dropped. To sound only a part, pass silence around it: pictures are never
-    cut. Default sound: AAC in mp4, mov and 3gp, Opus in mkv and webm.
+    cut. Default sound: AAC in mp4, mov and 3gp, Opus in mkv and webm. `note` is one more line of the comment tag, in
+    place of any line there that begins with the same word.
 
     Raises UsageError when `output` exists without `overwrite` or cannot be written, MediaError for an unreadable
     source. Nothing half-written is left behind.
@@ -75,7 +77,7 @@ def mux(
         written = (_copied_stream if is_copied else _encoded_stream)(container, pictures, info)
         sound = SoundEncoder(container, waveform, sample_rate, codec=codec, seconds=info.duration)
         others = _kept_streams(reading, container, output)
-        _keep_tags(reading, container)
+        _keep_tags(reading, container, note)
         if is_copied:
             packets = _copied_packets(reading, {pictures.index: written, **others}, info)
         else:
@@ -170,10 +172,15 @@ def _kept_streams(reading: InputContainer, container: OutputContainer, output: P
     return kept
 
 
-def _keep_tags(reading: InputContainer, container: OutputContainer) -> None:
+def _keep_tags(reading: InputContainer, container: OutputContainer, note: str) -> None:
+    comment: list[str] = []
     for key, value in reading.metadata.items():
-        if key.lower() not in _CONTAINER_TAGS:
+        if key.lower() == "comment":
+            comment = [line for line in value.splitlines() if not note or line.split(" ")[0] != note.split(" ")[0]]
+        elif key.lower() not in _CONTAINER_TAGS:
             container.metadata[key] = value
+    if comment or note:
+        container.metadata["comment"] = "\n".join([*comment, note] if note else comment)
     chapters = reading.chapters()
     if chapters:
         container.set_chapters(chapters)

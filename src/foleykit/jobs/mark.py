@@ -1,0 +1,55 @@
+"""The watermark in a generated soundtrack, and the key that it is written with."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from foleykit.core.errors import UsageError
+from foleykit.jobs.soundtrack import Soundtrack, Watermark
+from foleykit.watermark import PUBLIC_KEY, embed
+
+PUBLIC = "public"
+_LEAST_KEY_BYTES = 16
+
+
+def mark(soundtrack: Soundtrack, key: bytes = PUBLIC_KEY) -> Soundtrack:
+    """Return `soundtrack` with the mark in its generated part and in its action stem.
+
+    The message is the first 16 bits of the SHA-256 of the unmarked samples: it names the take and nothing else, and a
+    replay writes the same one. The original sound is not touched.
+    """
+    content = hashlib.sha256(np.ascontiguousarray(soundtrack.generated).tobytes()).hexdigest()
+    message = content[:4]
+    parts = () if soundtrack.action is None else (soundtrack.action,)
+    marked = embed(soundtrack.generated, soundtrack.model_rate, int(message, 16), key, parts=parts)
+    return replace(
+        soundtrack,
+        generated=marked.waveform,
+        action=marked.parts[0] if marked.parts else None,
+        watermark=Watermark(
+            message=message,
+            content_sha256=content,
+            key=key_name(key),
+            snr_db=round(marked.snr_db, 1) if math.isfinite(marked.snr_db) else None,
+        ),
+    )
+
+
+def key_name(key: bytes) -> str:
+    """Return what a sidecar calls `key`, from which it cannot be guessed."""
+    return PUBLIC if key == PUBLIC_KEY else hashlib.sha256(key).hexdigest()[:16]
+
+
+def read_key(path: Path) -> bytes:
+    """Return the key in a file, without white space around it; raises UsageError for one that is missing or short."""
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; a watermark key is a file with {_LEAST_KEY_BYTES} random bytes or more")
+    key = path.read_bytes().strip()
+    if len(key) < _LEAST_KEY_BYTES:
+        raise UsageError(f"{path} holds {len(key)} bytes; a watermark key needs at least {_LEAST_KEY_BYTES} random ones")
+    return key

@@ -1,0 +1,141 @@
+"""Write the mark: small changes of level on tiles of time and frequency, where the sound itself hides them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foleykit.audio.resample import resampled_length
+from foleykit.core.errors import InputError
+from foleykit.watermark.code import PUBLIC_KEY, marked_signs, signs
+from foleykit.watermark.spectrum import (
+    FRAME,
+    HOP,
+    RATE,
+    SLOT_HOPS,
+    at_rate,
+    frames_of,
+    inside_bins,
+    levels_of,
+    num_frames,
+    overlap_add,
+    power_of,
+    to_bins,
+)
+from foleykit.watermark.tiles import PERIOD_HOPS, agreement, by_period, louder_than_around, pattern_spectra, plane_of
+
+_BLOCK_FRAMES = 8 * PERIOD_HOPS
+# Twice the reach of the levels' smoothing, so that the result does not depend on where blocks end.
+_MARGIN_FRAMES = 3 * PERIOD_HOPS
+_DIP = 0.03
+_LARGEST_CUT, _LARGEST_BOOST = -0.6, 1.5
+# The detector's tiles are means of three frames and best in the middle of a slot's four.
+_CENTRE = 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Marked:
+    """A sound with its mark."""
+
+    waveform: NDArray[np.float32]
+    """(C, S)"""
+    parts: tuple[NDArray[np.float32], ...]
+    """What was given as `parts`, changed in the same places by the same factors."""
+    snr_db: float
+    """Level of the sound over that of the mark; inf where nothing was marked."""
+
+
+def embed(
+    waveform: NDArray[np.float32],
+    sample_rate: int,
+    message: int,
+    key: bytes = PUBLIC_KEY,
+    *,
+    parts: tuple[NDArray[np.float32], ...] = (),
+) -> Marked:
+    """Return `waveform` (C, S) with a mark that carries the 16 bits of `message` for who knows `key`.
+
+    The change is a gain for each cell of time and frequency, found from `waveform` alone. `parts` (C, S) are waveforms
+    whose sum is `waveform`, or some of them: the same gains are applied to them, so that sums stay sums.
+    Of the offsets at which the pattern may start, all alike to the detector, the one is taken with which the sound
+    agrees best already: that costs no distortion (informed embedding, Cox et al. 1999). Memory beyond the waveforms
+    themselves does not grow with the length. Digital silence stays silence.
+
+    Raises InputError for a rate under 8 kHz, an empty waveform, a part of another shape, or a message beyond 16 bits.
+    """
+    if waveform.ndim != 2 or waveform.shape[-1] == 0 or sample_rate < 8000:
+        raise InputError(
+            f"a mark needs a waveform (channels, samples) at 8 kHz or more; got {waveform.shape} at {sample_rate} Hz"
+        )
+    if any(part.shape != waveform.shape for part in parts):
+        raise InputError(f"parts have the shape of the whole, {waveform.shape}")
+    tiles = marked_signs(key, message)
+    length = resampled_length(waveform.shape[-1], sample_rate, RATE)
+    sounds = [at_rate(sound, sample_rate, RATE, length) for sound in (waveform, *parts)]
+    shift = _best_shift(sounds[0], key)
+    marks = [np.zeros_like(sound) for sound in sounds]
+    for block in _blocks(length):
+        gains = _gains(sounds[0], block, tiles, shift)
+        for sound, mark in zip(sounds, marks, strict=True):
+            _add_block(mark, overlap_add(gains * frames_of(sound, block.start, len(block))), block.start)
+    full = [at_rate(mark, RATE, sample_rate, waveform.shape[-1]) for mark in marks]
+    return Marked(
+        waveform=waveform + full[0],
+        parts=tuple(part + mark for part, mark in zip(parts, full[1:], strict=True)),
+        snr_db=_ratio_db(waveform, full[0]),
+    )
+
+
+def _blocks(num_samples: int) -> Iterator[range]:
+    """Yield successive ranges of frames."""
+    count = num_frames(num_samples)
+    for first in range(0, count, _BLOCK_FRAMES):
+        yield range(first, min(first + _BLOCK_FRAMES, count))
+
+
+def _with_margin(waveform: NDArray[np.float32], block: range) -> tuple[NDArray[np.float32], slice]:
+    """Return the power (F, bins) of `block` and its surroundings, and where in it the block lies."""
+    first = max(0, block.start - _MARGIN_FRAMES)
+    last = min(num_frames(waveform.shape[-1]), block.stop + _MARGIN_FRAMES)
+    return power_of(frames_of(waveform, first, last - first)), slice(block.start - first, block.stop - first)
+
+
+def _gains(waveform: NDArray[np.float32], block: range, tiles: NDArray[np.float32], shift: int) -> NDArray[np.float32]:
+    """Return (F, bins): the mark of each cell relative to the cell.
+
+    Power raised by log(power)'s own slope: cells below the local level change more, peaks less.
+    """
+    power, inner = _with_margin(waveform, block)
+    levels = levels_of(power)
+    wanted = tiles[(np.asarray(block) + shift) // SLOT_HOPS % len(tiles)] * levels.strength[inner]
+    local = to_bins(levels.power[inner])
+    gains = to_bins(wanted.astype(np.float32)) * local / (power[inner] + np.float32(_DIP) * local + np.float32(1e-20))
+    return np.clip(gains, _LARGEST_CUT, _LARGEST_BOOST).astype(np.float32) * inside_bins()
+
+
+def _best_shift(waveform: NDArray[np.float32], key: bytes) -> int:
+    """Return the number of hops by which the pattern starts early, for the best agreement with the sound as it is."""
+    fold: NDArray[np.float32] | np.float32 = np.float32(0)
+    for block in _blocks(waveform.shape[-1]):
+        power, inner = _with_margin(waveform, block)
+        fold = fold + by_period(louder_than_around(plane_of(power, float(power.max())))[inner]).sum(0)
+    scores = agreement(np.asarray(fold)[None], pattern_spectra(signs(key)[None]))[0, 0]
+    hop, slot = np.unravel_index(scores.argmax(), scores.shape)
+    return int(-(hop - _CENTRE + SLOT_HOPS * slot) % PERIOD_HOPS)
+
+
+def _add_block(mark: NDArray[np.float32], piece: NDArray[np.float32], first_frame: int) -> None:
+    """Add `piece` (C, s), which begins half a frame before its first frame's centre, to `mark` (C, S) in place."""
+    begin = first_frame * HOP - FRAME // 2
+    skipped = max(0, -begin)
+    target = mark[:, begin + skipped : begin + piece.shape[1]]
+    target += piece[:, skipped : skipped + target.shape[1]]
+
+
+def _ratio_db(sound: NDArray[np.float32], mark: NDArray[np.float32]) -> float:
+    energies = [float(np.square(values, dtype=np.float64).sum()) for values in (sound, mark)]
+    return 10 * math.log10(energies[0] / energies[1]) if min(energies) > 0 else math.inf
