@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from foleykit.codecs.mel_vae import MelVae
+from foleykit.core.checkpoint import weights_digest
 from foleykit.core.progress import Report, no_report
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo, seen_ambience
@@ -120,12 +119,3 @@ def encode_video(
         "features": features[:length].cpu().numpy().astype(np.float16),
         "latents": latents[:, :, :length].cpu().numpy().astype(np.float16),
     }
-
-
-def weights_digest(*modules: nn.Module) -> str:
-    """Return a short hash of all weights, so that stale encodings are never reused."""
-    digest = hashlib.sha256()
-    for module in modules:
-        for tensor in module.state_dict().values():
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]

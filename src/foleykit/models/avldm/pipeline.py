@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
@@ -61,7 +61,7 @@ class AvLdmPipeline:
         config: AvLdmConfig,
         *,
         codec: MelVae,
-        vocoder: IstftVocoder,
+        vocoder: nn.Module,
         video: TwoRateEncoder,
         denoiser: Denoiser,
         similarity: AvSimilarity,
