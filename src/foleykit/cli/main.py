@@ -61,6 +61,7 @@ def build_app() -> typer.Typer:
         kind=EvaluateGroup,
     )
     evaluate_app.command("media")(as_command(evaluate_media.MediaArgs, evaluate_media.run_media))
+    evaluate_app.command("cache")(as_command(evaluate_media.CacheArgs, evaluate_media.run_cache))
     evaluate_app.command("compare")(as_command(evaluate_media.CompareArgs, evaluate_media.run_compare))
     evaluate_app.command("model")(as_command(evaluate.ModelArgs, evaluate.run_model))
     evaluate_app.command("world")(as_command(evaluate.WorldArgs, evaluate.run_world))

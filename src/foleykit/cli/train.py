@@ -16,9 +16,9 @@ Option = typer.Option
 
 @dataclass(frozen=True, kw_only=True)
 class Args:
-    preset: Annotated[Literal["tiny-avldm", "debug", "vocoder-128x16k", "sync"], typer.Argument(help="Which model.")] = (
-        "tiny-avldm"
-    )
+    preset: Annotated[
+        Literal["tiny-avldm", "debug", "vocoder-128x16k", "sync"], typer.Argument(help="Which model.")
+    ] = "tiny-avldm"
     stage: Annotated[
         Literal["codec", "video", "vocoder", "generator", "similarity", "all"],
         Option(help="A stage builds on those before it; all runs them in turn."),

@@ -34,6 +34,8 @@ class EvaluateRequest:
     """Folder of a trained material classifier."""
     networks: Path | None = None
     """Folder of the published networks that are there."""
+    uses_caches: bool = False
+    """Take features from av-benchmark's caches beside the sounds."""
     output: Path | None = None
     """Receives report.json, report.md and pictures."""
     num_workers: int = 1
@@ -69,6 +71,10 @@ def open_networks(request: EvaluateRequest) -> dict[NetworkName, SoundNetwork | 
         from foleykit.evaluation.published_networks import open_published
 
         networks |= open_published(request.networks, request.protocol.name)
+    if request.uses_caches:
+        from foleykit.evaluation.av_benchmark import open_caches
+
+        networks |= open_caches(request.generated, request.reference)
     if request.embedding is not None:
         networks["material"] = MaterialNetwork.load(request.embedding)
     return networks

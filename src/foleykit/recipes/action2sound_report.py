@@ -177,8 +177,9 @@ class Table:
             "# Action2Sound's ablations with tiny-avldm\n",
             f"`{self.command}`\n",
             f"{protocol['num_clips']} clips of 3 s from {protocol['num_videos']} unseen places of the world; "
-            f"conditions and retrieved sound from {self.model['pool_clips']} clips of the training split; 95 % intervals over clips. "
-            f"{hardware()}. Weights {self.model['weights']}, manifest {str(protocol['manifest_sha256'])[:12]}.\n",
+            f"conditions and retrieved sound from {self.model['pool_clips']} clips of the training split; "
+            f"95 % intervals over clips. {hardware()}. Weights {self.model['weights']}, "
+            f"manifest {str(protocol['manifest_sha256'])[:12]}.\n",
             "FD is Fréchet distance on the embedding of our material classifier, not FAD; AV-Sync the mean probability "
             "of our sync classifier, whose ceiling is the row of the true mix and whose chance is the shuffled row; "
             "AV-Sim the cosine of our own audio-visual similarity, by which the pool is searched, in the place of a "
