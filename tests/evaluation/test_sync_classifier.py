@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def test_windows_cover_everything_and_no_more(length: int) -> None:
     spans = window_spans(length, 40)
     assert spans[0].start == 0 and spans[-1].stop == length
     assert all(span.stop - span.start == min(40, length) for span in spans)
-    assert all(later.start - earlier.start <= 20 for earlier, later in zip(spans, spans[1:], strict=False))
+    assert all(later.start - earlier.start <= 20 for earlier, later in itertools.pairwise(spans))
 
 
 def test_too_short_clips_and_impossible_configs_are_refused() -> None:

@@ -44,7 +44,12 @@ class Action2SoundArgs:
     ] = None
     without_neighbour: Annotated[
         Path | None,
-        Option(metavar="FILE", help="Weights of the generator trained with --no-ambient; without them its row is."),
+        Option(
+            metavar="FILE", help="Weights of the generator trained with --no-ambient; without them its row is left out."
+        ),
+    ] = None
+    behind_denoiser: Annotated[
+        Path | None, Option(metavar="FILE", help="Weights of the generator trained with --no-ambient --denoise.")
     ] = None
     dial_clips: Annotated[int, Option(metavar="N", min=2, help="Clips that the ambience dial is read on.")] = 16
     output: Annotated[
@@ -80,6 +85,7 @@ def run_action2sound(args: Action2SoundArgs) -> None:
         clips_per_video=args.clips_per_video,
         classifier=args.classifier,
         without_neighbour=args.without_neighbour,
+        behind_denoiser=args.behind_denoiser,
         num_dial_clips=args.dial_clips,
         command=shlex.join(["foley", *sys.argv[1:]]),
     )

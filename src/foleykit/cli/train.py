@@ -47,6 +47,7 @@ class Args:
     ambient: Annotated[
         bool, Option("--ambient/--no-ambient", help="Condition the generator on a neighbouring clip's sound.")
     ] = True
+    denoise: Annotated[bool, Option("--denoise", help="Train the generator on sound behind a spectral gate.")] = False
     checkpoint_every: Annotated[int, Option(metavar="N", min=1, help="Steps between checkpoints and validations.")] = (
         200
     )
@@ -106,6 +107,7 @@ def run(args: Args) -> None:
                 device=device,
                 resume=args.resume,
                 uses_ambient=args.ambient,
+                is_denoised=args.denoise,
                 checkpoint_every=args.checkpoint_every,
                 bf16=args.bf16,
             )
@@ -134,10 +136,10 @@ def run_vocoder(args: Args) -> None:
     from foleykit.recipes.world_data import WorldDataArgs
     from foleykit.training.processes import join_processes
 
-    if args.stage != "all" or args.bundle is not None or not args.ambient or args.bf16:
+    if args.stage != "all" or args.bundle is not None or not args.ambient or args.denoise or args.bf16:
         raise UsageError(
             "vocoder-128x16k is trained in one stage, in fp32, and writes its own folder: leave out --stage, "
-            "--bundle, --no-ambient and --bf16"
+            "--bundle, --no-ambient, --denoise and --bf16"
         )
     device = choose_device(args.device)
     is_main = join_processes(device).is_main
@@ -172,10 +174,10 @@ def run_sync(args: Args) -> None:
     from foleykit.recipes.world_data import WorldDataArgs
     from foleykit.world.config import WorldConfig
 
-    if args.stage != "all" or args.bundle is not None or not args.ambient or args.bf16:
+    if args.stage != "all" or args.bundle is not None or not args.ambient or args.denoise or args.bf16:
         raise UsageError(
             "sync is trained in one stage, in fp32, and writes its own folder: leave out --stage, --bundle, "
-            "--no-ambient and --bf16"
+            "--no-ambient, --denoise and --bf16"
         )
     encoder = load_encoder(model_folder(args.encoder))
     defaults = SyncTrainArgs(data=WorldDataArgs(cache=args.data), output=Path())

@@ -92,6 +92,12 @@ ORDERINGS = (
         metric=metrics.AV_SYNC,
     ),
     Ordering(
+        claim="a denoiser in front instead of the condition costs synchronisation",
+        better="retrieved condition",
+        worse="denoiser in front",
+        metric=metrics.AV_SYNC,
+    ),
+    Ordering(
         claim="action-focused sound has the lowest ambience",
         better="action-focused",
         worse="retrieved, denoiser behind",

@@ -64,7 +64,9 @@ class TableArgs:
     classifier: Path | None = None
     """Folder of a material classifier, whose embedding the distances of sets are formed on."""
     without_neighbour: Path | None = None
-    """Weights of a denoiser trained without its neighbour."""
+    """Weights of a generator trained without its neighbour."""
+    behind_denoiser: Path | None = None
+    """Weights of a generator trained without its neighbour on denoised sound."""
     num_dial_clips: int = 16
     command: str = ""
     """The command line, for the record."""
@@ -78,7 +80,12 @@ def action2sound_table(args: TableArgs, pipeline: AvLdmPipeline, progress: Progr
     judge = SyncNetwork.load()
     pool = open_pool(open_world(replace(args.data, num_videos=args.pool_videos), "train"), pipeline, progress)
     sounds = args.output / f"sounds-{_key(args, pipeline, pool)}"
-    maker = Maker(pipeline=pipeline, pool=pool, without_neighbour=args.without_neighbour)
+    maker = Maker(
+        pipeline=pipeline,
+        pool=pool,
+        without_neighbour=args.without_neighbour,
+        behind_denoiser=args.behind_denoiser,
+    )
     clips = WorldSetArgs(data=args.data, folder=args.output / "world", num_clips=args.num_clips)
     world = world_part(args, clips, maker, judge, sounds, progress)
     real: Report | None = None
@@ -93,7 +100,7 @@ def action2sound_table(args: TableArgs, pipeline: AvLdmPipeline, progress: Progr
         model={"weights": _model_digest(pipeline), "judge": judge.identity, "pool_clips": len(pool)},
         settings={
             "classifier": None if args.classifier is None else sha256(args.classifier / "model.safetensors"),
-            "without_neighbour": None if args.without_neighbour is None else sha256(args.without_neighbour),
+            "ablations": {name: sha256(path) for name, path in maker.ablated.items()},
             "num_clips": args.num_clips,
             "pool_videos": args.pool_videos,
             "clips_per_video": args.clips_per_video,
@@ -112,15 +119,23 @@ class Maker:
     pipeline: AvLdmPipeline
     pool: Pool
     without_neighbour: Path | None
+    behind_denoiser: Path | None
+
+    @property
+    def ablated(self) -> dict[str, Path]:
+        """Return the weights of rows that need their own, by name."""
+        given = {"without neighbour": self.without_neighbour, "denoiser in front": self.behind_denoiser}
+        return {name: path for name, path in given.items() if path is not None}
 
     @property
     def left_out(self) -> dict[str, str]:
         """Return the rows that cannot be made, and why."""
-        why = {} if self.without_neighbour is not None else {"without neighbour": "needs --without-neighbour WEIGHTS"}
-        return why | {
-            "trained behind a denoiser": "needs a generator trained on denoised sound; the truth after the denoiser "
-            "shows what such a generator would be taught"
+        needs = {
+            "without neighbour": "needs a generator trained with --no-ambient (--without-neighbour FILE)",
+            "denoiser in front": "needs a generator trained with --no-ambient --denoise (--behind-denoiser FILE); "
+            'the row "truth, denoiser" is what it would be taught',
         }
+        return {name: why for name, why in needs.items() if name not in self.ablated}
 
     def rows(self) -> dict[str, Make]:
         """Return the rows of the main table, by name."""
@@ -130,9 +145,8 @@ class Maker:
             "truth, denoiser": lambda number, clip: spectral_gate(clip.recorded),
             "retrieval": lambda number, clip: pool.sound(self.nearest(clip)),
         }
-        if self.without_neighbour is not None:
-            ablated = with_denoiser(pipeline, self.without_neighbour, uses_ambient=False)
-            rows["without neighbour"] = lambda number, clip: generated(ablated, number, clip, pipeline.quiet().waveform)
+        for name, weights in self.ablated.items():
+            rows[name] = self.without_condition(with_denoiser(pipeline, weights, uses_ambient=False))
         griffin_lim = without_vocoder(pipeline)
         return rows | {
             "random condition": lambda number, clip: generated(pipeline, number, clip, self.drawn(number)),
@@ -147,6 +161,10 @@ class Maker:
             "retrieved, Griffin-Lim": lambda number, clip: generated(griffin_lim, number, clip, self.retrieved(clip)),
             "action-focused": lambda number, clip: generated(pipeline, number, clip, pipeline.quiet().waveform),
         }
+
+    def without_condition(self, ablated: AvLdmPipeline) -> Make:
+        """Return how a generator without condition makes a sound; the clip that it is handed has no effect."""
+        return lambda number, clip: generated(ablated, number, clip, self.pipeline.quiet().waveform)
 
     def pool_rows(self) -> dict[str, Make]:
         """Return a row for every pool that is smaller than all there is."""
@@ -341,8 +359,9 @@ def _model_digest(pipeline: AvLdmPipeline) -> str:
 def _key(args: TableArgs, pipeline: AvLdmPipeline, pool: Pool) -> str:
     """Return a short hash of all that the rows' sounds depend on besides the clips."""
     parts = [_model_digest(pipeline), repr(pipeline.config), str(len(pool)), str(args.data.seed)]
-    if args.without_neighbour is not None:
-        if not args.without_neighbour.is_file():
-            raise UsageError(f"{args.without_neighbour}: no such file; name the model.safetensors of the ablation")
-        parts.append(sha256(args.without_neighbour))
+    for weights in (args.without_neighbour, args.behind_denoiser):
+        if weights is not None:
+            if not weights.is_file():
+                raise UsageError(f"{weights}: no such file; name the model.safetensors of the ablation")
+            parts.append(sha256(weights))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

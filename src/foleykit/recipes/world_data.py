@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from foleykit.audio.spectral_gate import spectral_gate
 from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import weights_digest
 from foleykit.core.progress import Report, no_report
@@ -57,11 +58,24 @@ def open_world(args: WorldDataArgs, split: Split, report: Report = no_report) ->
 
 
 def encoded_videos(
-    args: WorldDataArgs, split: Split, codec: MelVae, encoder: TwoRateEncoder, folder: Path, device: str
+    args: WorldDataArgs,
+    split: Split,
+    codec: MelVae,
+    encoder: TwoRateEncoder,
+    folder: Path,
+    device: str,
+    *,
+    is_denoised: bool = False,
 ) -> Sequence[EncodedVideo]:
-    """Return features and latents of every long video, computed once per pair of codec and encoder weights."""
-    home, videos = folder / f"{split}-{weights_digest(codec, encoder)}", open_world(args, split)
-    stored = once_per_video(videos, lambda video: encode_video(video, codec, encoder, device), home, device)
+    """Return features and latents of every long video, computed once per pair of codec and encoder weights.
+
+    Denoised, the mixtures pass a spectral gate before the codec.
+    """
+    kind = f"{split}-denoised" if is_denoised else split
+    home, videos = folder / f"{kind}-{weights_digest(codec, encoder)}", open_world(args, split)
+    stored = once_per_video(
+        videos, lambda video: encode_video(video, codec, encoder, device, is_denoised=is_denoised), home, device
+    )
     return [
         EncodedVideo(features=arrays["features"], latents=arrays["latents"], seen=seen_ambience(video.place))
         for video, arrays in zip(videos, stored, strict=True)
@@ -107,12 +121,14 @@ def once_per_video(
 
 @torch.inference_mode()
 def encode_video(
-    video: CachedVideo, codec: MelVae, encoder: TwoRateEncoder, device: str
+    video: CachedVideo, codec: MelVae, encoder: TwoRateEncoder, device: str, *, is_denoised: bool = False
 ) -> dict[str, NDArray[np.float16]]:
     """Return features (T, D) and latents (A, D, T) of one long video under each of its ambiences."""
     frames = torch.from_numpy(np.array(video.frames)).to(device).permute(0, 3, 1, 2).float() / 255
     features = encoder(frames[None])[0]
     mixes = (video.action + video.off_screen.astype(np.float32) + video.ambient).clip(-PCM_SCALE, PCM_SCALE) / PCM_SCALE
+    if is_denoised:
+        mixes = np.stack([spectral_gate(mix) for mix in mixes.astype(np.float32)])
     latents = codec.encode(torch.from_numpy(mixes.astype(np.float32)).to(device))
     length = min(len(features), latents.shape[2])
     return {
