@@ -4,7 +4,8 @@
     python benchmarks/evaluate_speed.py --clips 100 --workers 0
     python benchmarks/evaluate_speed.py --clips 100 --workers 0 --pictures
 
-With `--pictures` the references are videos of 96 x 96 pixels, so that the sync classifier has something to judge. Writes synthetic pairs of 48 kHz sounds to a temporary folder and scores them with protocol v2a. With `--workers 0` one
+Writes synthetic pairs of 48 kHz sounds to a temporary folder and scores them with protocol v2a. With `--pictures` the
+references are videos of 96 x 96 pixels, so that the sync classifier has something to judge. With `--workers 0` one
 process does everything, and its time on a core is printed beside the wall time: others on the machine change it little.
 """
 

@@ -6,10 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from foleykit.audio.files import read_waveform
 from foleykit.audio.spectral_gate import spectral_gate
@@ -293,7 +296,7 @@ REAL_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Listener:
     """What is heard in one row's sounds by networks that also see: in time, fitting, and how loud the quietest part."""
 
@@ -301,17 +304,19 @@ class Listener:
     pipeline: AvLdmPipeline
     judge: SyncNetwork
 
+    @cached_property
+    def seen(self) -> list[Tensor]:
+        """Return what the judge sees in every clip."""
+        return [self.judge.look(np.asarray(clip.frames)) for clip in self.found.clips]
+
     def columns(self, folder: Path, *, is_shuffled: bool = False) -> dict[str, Estimate]:
         """Return the figures of a folder of sounds; shuffled, every clip gets the sound of one half the set away."""
-        import torch
-
         clips, rate = self.found.clips, self.pipeline.config.sample_rate
         sync, fit, level = [], [], []
         for number, clip in enumerate(clips):
             heard = clips[(number + len(clips) // 2) % len(clips)] if is_shuffled else clip
             waveform, _ = read_waveform(folder / f"{heard.clip_id}.wav", sample_rate=rate, mono=True)
-            seen = self.judge.look(np.asarray(clip.frames))
-            sync.append(self.judge.classifier.probability(seen, torch.from_numpy(waveform[0])))
+            sync.append(self.judge.classifier.probability(self.seen[number], torch.from_numpy(waveform[0])))
             fit.append(float(self.pipeline.embed_video(clip.features) @ self.pipeline.embed_audio([waveform])[0]))
             energy, _ = quietest_window(waveform[0], rate, seconds=QUIET_SECONDS)
             level.append(10 * np.log10(max(energy / (QUIET_SECONDS * rate), 1e-8)))
