@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from foleykit.audio.mel import LogMel, LogMelConfig
+from foleykit.codecs.griffin_lim import LogMelGriffinLim
 from foleykit.codecs.istft_vocoder import IstftVocoder, IstftVocoderConfig
 from foleykit.codecs.mel_vae import MelVae, MelVaeConfig
 from foleykit.core.errors import ConfigError
@@ -75,3 +76,17 @@ def test_an_untrained_vocoder_already_follows_the_level_of_the_mel() -> None:
         return 20 * vocoder(mel, torch.randn(vocoder.noise_shape(mel))).std().log10().item()
 
     assert level_db(0.1) - level_db(0.001) == pytest.approx(40, abs=1)
+
+
+def test_griffin_lim_returns_the_mel_it_was_given() -> None:
+    """Its own mel is within a decibel or two of the given one, in place: half a hop off would be seen."""
+    config = LogMelConfig()
+    front, phase = LogMel(config), LogMelGriffinLim(config)
+    time = torch.arange(16_000) / config.sample_rate
+    waveform = 0.2 * (2 * torch.pi * 440 * time).sin() + 0.01 * torch.randn(16_000)
+    waveform[8000:8400] += 0.5 * torch.randn(400)
+    mel = front(waveform[None])
+    made = phase(mel)
+    assert made.shape == (1, 16_000) and torch.equal(made, phase(mel))
+    assert float((front(made) - mel).abs().mean()) * config.deviation * 8.686 < 1.5
+    assert int(made[0].abs().unfold(0, 400, 80).mean(dim=1).argmax()) * 80 == pytest.approx(8000, abs=160)

@@ -27,6 +27,7 @@ from foleykit.recipes.avldm_evaluation import (
     neighbour_ambient,
     quiet_ambient,
     with_denoiser,
+    without_vocoder,
     write_world_reference,
 )
 from foleykit.recipes.avldm_world import STAGES, TrainArgs, bundle, train
@@ -192,3 +193,11 @@ def test_all_stages_train_and_the_bundle_generates(tmp_path: Path, renders: None
     assert sorted(path.stem for path in with_neighbour.glob("*.wav")) == sorted(info.clip_id for info in infos)
     blind = with_denoiser(pipeline, tmp_path / "run" / "generator" / "model.safetensors", uses_ambient=False)
     generate_condition(held_out, blind, "blind", quiet_ambient(blind))
+    phased = without_vocoder(pipeline)
+    sound = phased([np.zeros((75, 32, 32, 3), np.uint8)], num_samples=48_000, num_steps=2)
+    assert sound.shape == (1, 48_000) and np.isfinite(sound).all() and not np.allclose(sound, waveform)
+
+    ablation = train(replace(args, stage="generator", uses_ambient=False, is_denoised=True))
+    assert ablation.name == "generator-no-neighbour-denoised" and (ablation / "model.safetensors").is_file()
+    kinds = {path.name.rsplit("-", 1)[0] for path in (tmp_path / "run" / "encoded").iterdir()}
+    assert {"train", "train-denoised", "valid-denoised"} <= kinds

@@ -25,6 +25,7 @@ INCOMPLETE = 5
 ReferenceHelp = "Folder of recordings or videos with their own sound; files pair by name without suffix."
 ProtocolHelp = "Which figures."
 NetworksHelp = "Published networks as `foley models convert` writes them: folders vggish, cnn14, passt, imagebind."
+CachesHelp = "Take features from av-benchmark's caches: GENERATED/cache and REFERENCE/cache."
 SecondsHelp = "Compare only the beginning of every clip."
 PartialHelp = "Accept that some clips are left out: they are still named, but the exit code is 0."
 
@@ -41,6 +42,7 @@ class MediaArgs:
         Option(metavar="DIR", help="Trained material classifier, for Fréchet distance, precision, recall, coverage."),
     ] = None
     networks: Annotated[Path | None, Option(metavar="DIR", help=NetworksHelp)] = None
+    caches: Annotated[bool, Option("--caches", help=CachesHelp)] = False
     take: Annotated[
         list[Path] | None, Option(metavar="DIR", help="Further sounds for the same clips; repeat for each take.")
     ] = None
@@ -71,6 +73,7 @@ class CompareArgs:
     reference: Annotated[Path | None, Option(metavar="DIR", help=ReferenceHelp)] = None
     protocol: Annotated[Name, Option(help=ProtocolHelp)] = "v2a"
     networks: Annotated[Path | None, Option(metavar="DIR", help=NetworksHelp)] = None
+    caches: Annotated[bool, Option("--caches", help=CachesHelp)] = False
     seconds: Annotated[float | None, Option(metavar="S", min=0.5, help=SecondsHelp)] = None
     partial: Annotated[bool, Option("--partial", help="Compare the clips that all systems have.")] = False
     seed: Annotated[int, Option(min=0, help="Redraws clips for intervals.")] = 0
@@ -83,6 +86,28 @@ class CompareArgs:
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class CacheArgs:
+    folder: Annotated[Path, typer.Argument(help="Folder of sounds or videos; its folder cache receives the features.")]
+    networks: Annotated[Path, Option(metavar="DIR", help=NetworksHelp)]
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
+
+
+def run_cache(args: CacheArgs) -> None:
+    """Write what published networks hear in a folder's files, in the layout of av-benchmark's caches."""
+    from foleykit.evaluation.av_benchmark import write_cache
+    from foleykit.evaluation.published_networks import open_published
+
+    # av-benchmark's own conventions are those of protocol v2a.
+    networks = open_published(args.networks, "v2a")
+    with progress(quiet=args.json) as report:
+        written = write_cache(args.folder, networks, report)
+    if args.json:
+        print_json({"files": [str(path) for path in written]})
+    else:
+        print("\n".join(map(str, written)))
+
+
 def run_media(args: MediaArgs) -> None:
     """Score a folder of generated media against recordings of the same names, beside chance, with 95 % intervals."""
     from foleykit.evaluation.protocols import PROTOCOLS
@@ -93,8 +118,8 @@ def run_media(args: MediaArgs) -> None:
     for key in required:
         if key not in known:
             raise UsageError(f'protocol {args.protocol} has no figure "{key}"; it has {", ".join(known)}')
-    if (args.embedding or args.networks) and not PROTOCOLS[args.protocol].networks:
-        raise UsageError(f"protocol {args.protocol} needs no network; leave out --embedding and --networks")
+    if (args.embedding or args.networks or args.caches) and not PROTOCOLS[args.protocol].networks:
+        raise UsageError(f"protocol {args.protocol} needs no network; leave out --embedding, --networks and --caches")
     request = EvaluateRequest(
         generated=args.generated,
         reference=args.reference,
@@ -102,6 +127,7 @@ def run_media(args: MediaArgs) -> None:
         takes=tuple(args.take or ()),
         embedding=args.embedding,
         networks=args.networks,
+        uses_caches=args.caches,
         output=args.output,
         num_workers=args.workers,
     )
@@ -123,8 +149,8 @@ def run_compare(args: CompareArgs) -> None:
 
     folders = name_systems(args.systems)
     reference = args.reference
-    if reference is None and (args.networks is not None or args.seconds is not None):
-        raise UsageError("reports are compared as they are; --networks and --seconds need --reference")
+    if reference is None and (args.networks is not None or args.caches or args.seconds is not None):
+        raise UsageError("reports are compared as they are; --networks, --caches and --seconds need --reference")
     with progress(quiet=args.json) as report:
         if reference is None:
             result = compare_reports(folders, is_partial=args.partial, output=args.output)
@@ -137,6 +163,7 @@ def run_compare(args: CompareArgs) -> None:
                     reference=reference,
                     protocol=protocol,
                     networks=args.networks,
+                    uses_caches=args.caches,
                     num_workers=args.workers,
                 ),
                 is_partial=args.partial,

@@ -13,7 +13,21 @@ import typer
 import typer.core
 
 from foleykit import __version__
-from foleykit.cli import data, demo, detect, doctor, evaluate, evaluate_media, generate, index, listen, models, train, world
+from foleykit.cli import (
+    data,
+    demo,
+    detect,
+    doctor,
+    evaluate,
+    evaluate_media,
+    generate,
+    index,
+    listen,
+    models,
+    reproduce,
+    train,
+    world,
+)
 from foleykit.cli.command import EvaluateGroup, as_command
 from foleykit.cli.show import print_error
 from foleykit.core.errors import FoleyError, UsageError
@@ -51,11 +65,16 @@ def build_app() -> typer.Typer:
         kind=EvaluateGroup,
     )
     evaluate_app.command("media")(as_command(evaluate_media.MediaArgs, evaluate_media.run_media))
+    evaluate_app.command("cache")(as_command(evaluate_media.CacheArgs, evaluate_media.run_cache))
     evaluate_app.command("compare")(as_command(evaluate_media.CompareArgs, evaluate_media.run_compare))
     evaluate_app.command("model")(as_command(evaluate.ModelArgs, evaluate.run_model))
     evaluate_app.command("world")(as_command(evaluate.WorldArgs, evaluate.run_world))
     evaluate_app.command("real")(as_command(evaluate.RealArgs, evaluate.run_real))
     app.add_typer(evaluate_app, name="evaluate")
+
+    reproduce_app = _group("Published tables, with our models.")
+    reproduce_app.command("action2sound-table")(as_command(reproduce.Action2SoundArgs, reproduce.run_action2sound))
+    app.add_typer(reproduce_app, name="reproduce")
 
     world_app = _group("The simulated world that the models are trained on.")
     world_app.command("preview")(as_command(world.PreviewArgs, world.run_preview))

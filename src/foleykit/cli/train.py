@@ -17,7 +17,7 @@ Option = typer.Option
 @dataclass(frozen=True, kw_only=True)
 class Args:
     preset: Annotated[
-        Literal["tiny-avldm", "tiny-foleygen", "debug", "vocoder-128x16k"], typer.Argument(help="Which model.")
+        Literal["tiny-avldm", "tiny-foleygen", "debug", "vocoder-128x16k", "sync"], typer.Argument(help="Which model.")
     ] = "tiny-avldm"
     stage: Annotated[
         Literal["codec", "video", "vocoder", "generator", "similarity", "lm", "all"],
@@ -47,6 +47,7 @@ class Args:
     ambient: Annotated[
         bool, Option("--ambient/--no-ambient", help="Condition the generator on a neighbouring clip's sound.")
     ] = True
+    denoise: Annotated[bool, Option("--denoise", help="Train the generator on sound behind a spectral gate.")] = False
     checkpoint_every: Annotated[int, Option(metavar="N", min=1, help="Steps between checkpoints and validations.")] = (
         200
     )
@@ -64,6 +65,9 @@ class Args:
     bundle: Annotated[
         Path | None, Option(metavar="DIR", help="At the end write a model folder that foley generate --model takes.")
     ] = None
+    encoder: Annotated[
+        str, Option(metavar="MODEL", help="sync only: the model whose video encoder the classifier looks through.")
+    ] = "tiny-avldm"
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
     quiet: Annotated[bool, Option("-q", "--quiet", help="Print errors and warnings only.")] = False
 
@@ -81,6 +85,9 @@ def run(args: Args) -> None:
         return
     if args.stage == "lm" or args.mechanism is not None:
         raise UsageError("a language model is a stage of tiny-foleygen alone; leave out --stage lm and --mechanism")
+    if args.preset == "sync":
+        run_sync(args)
+        return
     from foleykit.jobs.load import choose_device
     from foleykit.models.avldm.presets import debug, tiny_avldm
     from foleykit.recipes.avldm_world import DEFAULTS, STAGES, TrainArgs, bundle, train
@@ -113,6 +120,7 @@ def run(args: Args) -> None:
                 device=device,
                 resume=args.resume,
                 uses_ambient=args.ambient,
+                is_denoised=args.denoise,
                 checkpoint_every=args.checkpoint_every,
                 bf16=args.bf16,
             )
@@ -141,10 +149,10 @@ def run_vocoder(args: Args) -> None:
     from foleykit.recipes.world_data import WorldDataArgs
     from foleykit.training.processes import join_processes
 
-    if args.stage != "all" or args.bundle is not None or not args.ambient or args.bf16:
+    if args.stage != "all" or args.bundle is not None or not args.ambient or args.denoise or args.bf16:
         raise UsageError(
             "vocoder-128x16k is trained in one stage, in fp32, and writes its own folder: leave out --stage, "
-            "--bundle, --no-ambient and --bf16"
+            "--bundle, --no-ambient, --denoise and --bf16"
         )
     device = choose_device(args.device)
     is_main = join_processes(device).is_main
@@ -233,3 +241,46 @@ def run_foleygen(args: Args) -> None:
     elif not args.quiet:
         for folder in folders:
             print(folder)
+
+
+def run_sync(args: Args) -> None:
+    """Train the classifier of evaluations that says whether sound is in time; it comes to lie in the run folder."""
+    from foleykit.evaluation.sync_network import load_encoder
+    from foleykit.jobs.load import choose_device
+    from foleykit.jobs.models import model_folder
+    from foleykit.recipes.sync_classifier import SyncTrainArgs, train_sync_classifier
+    from foleykit.recipes.world_data import WorldDataArgs
+    from foleykit.world.config import WorldConfig
+
+    if args.stage != "all" or args.bundle is not None or not args.ambient or args.denoise or args.bf16:
+        raise UsageError(
+            "sync is trained in one stage, in fp32, and writes its own folder: leave out --stage, --bundle, "
+            "--no-ambient, --denoise and --bf16"
+        )
+    encoder = load_encoder(model_folder(args.encoder))
+    defaults = SyncTrainArgs(data=WorldDataArgs(cache=args.data), output=Path())
+    recipe = SyncTrainArgs(
+        data=WorldDataArgs(
+            cache=args.data,
+            num_videos=args.num_videos,
+            recordings=args.recordings,
+            workers=args.workers,
+            world=WorldConfig(frame_size=(encoder.config.size, encoder.config.size), video_fps=encoder.config.fps),
+        ),
+        output=args.output or Path("runs") / args.preset,
+        num_steps=args.num_steps or defaults.num_steps,
+        batch_size=args.batch_size or defaults.batch_size,
+        learning_rate=args.learning_rate or defaults.learning_rate,
+        seed=args.seed,
+        device=choose_device(args.device),
+        resume=args.resume,
+        checkpoint_every=args.checkpoint_every,
+    )
+    with progress(quiet=args.quiet) as report:
+        folder = train_sync_classifier(
+            recipe, encoder, on_step=lambda step, loss: report(f"sync, loss {loss:.3f}", step / recipe.num_steps)
+        )
+    if args.json:
+        print_json({"folders": [str(folder)]})
+    elif not args.quiet:
+        print(folder)

@@ -30,7 +30,7 @@ SET_RESAMPLES = 60
 class NetworkFigures:
     generated: dict[str, Estimate] = field(default_factory=dict)
     reference: dict[str, Estimate] = field(default_factory=dict)
-    """Of one random half of the reference against the other."""
+    """Of one random half of the reference against the other; of scores of pairs, of the recordings themselves."""
     clips: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """(N,) values by column, of figures that have one per clip."""
     left_out: dict[str, str] = field(default_factory=dict)
@@ -67,11 +67,15 @@ def _score_pairs(
     result: NetworkFigures,
     progress: Progress,
 ) -> None:
-    scores = []
+    """Add the scores of the generated sounds and, as their ceiling, of the recordings themselves."""
+    scores, ceilings = [], []
     for index, pair in enumerate(pairs):
         scores.append(network.score(pair.generated, pair.reference, seconds=protocol.measure.seconds))
+        ceilings.append(network.score(pair.reference, pair.reference, seconds=protocol.measure.seconds))
         progress(f"{entry.network}", (index + 1) / len(pairs))
     _add_clip_values(entry, np.array(scores, np.float64), protocol, result)
+    if (ceiling := _mean(np.array(ceilings, np.float64), protocol)) is not None:
+        result.reference[entry.metric.key] = ceiling
 
 
 def _add_clip_values(
@@ -79,11 +83,18 @@ def _add_clip_values(
 ) -> None:
     values = np.where(np.isfinite(values), values, np.nan)
     result.clips[entry.metric.key] = values
+    if (estimate := _mean(values, protocol)) is not None:
+        result.generated[entry.metric.key] = estimate
+    else:
+        result.left_out[entry.metric.key] = f"only {np.isfinite(values).sum()} clips have a value"
+
+
+def _mean(values: NDArray[np.float64], protocol: MediaProtocol) -> Estimate | None:
+    """Return the mean over the clips that have a value, None where fewer than two have one."""
     valid = values[np.isfinite(values)]
     if len(valid) < 2:
-        result.left_out[entry.metric.key] = f"only {len(valid)} clips have a value"
-        return
-    result.generated[entry.metric.key] = bootstrap_percentile(
+        return None
+    return bootstrap_percentile(
         lambda clips: float(valid[clips].mean()), len(valid), seed=protocol.seed, num_resamples=protocol.num_resamples
     )
 

@@ -57,8 +57,8 @@ def pair_folders(generated: Path, reference: Path, *, takes: Sequence[Path] = ()
     Nothing stands in for a missing file, and an id that two files of one folder claim is left out. Files that are not
     media, hidden ones and folders are passed over. Raises MediaError when a folder is missing or holds no media.
     """
-    known, made = _by_id(reference), _by_id(generated)
-    further = [_by_id(folder) for folder in takes]
+    known, made = files_by_id(reference), files_by_id(generated)
+    further = [files_by_id(folder) for folder in takes]
     pairs, left_out = [], []
     for name in sorted(known.keys() | made.keys()):
         files = [known.get(name, []), made.get(name, []), *(folder.get(name, []) for folder in further)]
@@ -87,7 +87,8 @@ def data_sha256(files: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _by_id(folder: Path) -> dict[str, list[Path]]:
+def files_by_id(folder: Path) -> dict[str, list[Path]]:
+    """Return the media files of a folder by id, sorted; raises MediaError when it is missing or holds none."""
     if not folder.is_dir():
         raise MediaError(f"{folder}: no such folder; sounds are compared folder against folder")
     found: dict[str, list[Path]] = defaultdict(list)

@@ -105,7 +105,7 @@ def _listen(
     """Return the truth of every clip and the measures of every sound, by row, reading one clip at a time."""
     infos = read_manifest(reference)
     video_ids = [info.video_id for info in infos]
-    is_first_half, partner = split_by_video(video_ids, protocol.seed), _partners(video_ids, protocol.seed)
+    is_first_half, partner = split_by_video(video_ids, protocol.seed), clips_of_others(video_ids, protocol.seed)
     names = [TRUE_ACTION, TRUE_MIX, NEIGHBOUR, SHUFFLED, *conditions]
     if len(set(names)) < len(names):
         raise InputError(f"conditions must not be named {TRUE_ACTION}, {TRUE_MIX}, {NEIGHBOUR} or {SHUFFLED}")
@@ -274,7 +274,7 @@ def _frechet(reference: Sequence[ClipMeasures], measured: Sequence[ClipMeasures]
     return bootstrap_normal(statistic, len(measured), seed=protocol.seed, num_resamples=min(60, protocol.num_resamples))
 
 
-def _partners(video_ids: Sequence[str], seed: int) -> NDArray[np.int64]:
+def clips_of_others(video_ids: Sequence[str], seed: int) -> NDArray[np.int64]:
     """Return for each clip the index of a clip of another long video."""
     ids, generator = np.array(video_ids), np.random.default_rng(seed)
     return np.array([generator.choice(np.flatnonzero(ids != video)) for video in video_ids])

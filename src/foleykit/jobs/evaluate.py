@@ -17,7 +17,7 @@ from foleykit.evaluation.media_report import MediaReport
 from foleykit.evaluation.networks import MaterialNetwork, NetworkName, PairNetwork, SoundNetwork
 from foleykit.evaluation.pairing import LeftOut, pair_folders
 from foleykit.evaluation.plots import save_plots
-from foleykit.evaluation.protocols import MediaProtocol
+from foleykit.evaluation.protocols import PROTOCOLS, MediaProtocol
 from foleykit.evaluation.sound_measures import PairMeasures, Task
 
 
@@ -34,6 +34,8 @@ class EvaluateRequest:
     """Folder of a trained material classifier."""
     networks: Path | None = None
     """Folder of the published networks that are there."""
+    uses_caches: bool = False
+    """Take features from av-benchmark's caches beside the sounds."""
     output: Path | None = None
     """Receives report.json, report.md and pictures."""
     num_workers: int = 1
@@ -59,12 +61,20 @@ def evaluate(request: EvaluateRequest, *, progress: Progress = no_report) -> Med
 
 
 def open_networks(request: EvaluateRequest) -> dict[NetworkName, SoundNetwork | PairNetwork]:
-    """Return the networks that a request names, by the name that protocols know them by."""
+    """Return the networks that a request names, and the shipped one, by the name that protocols know them by."""
     networks: dict[NetworkName, SoundNetwork | PairNetwork] = {}
+    if any(figure.network == "avsync" for figure in PROTOCOLS[request.protocol.name].networks):
+        from foleykit.evaluation.sync_network import SyncNetwork
+
+        networks["avsync"] = SyncNetwork.load()
     if request.networks is not None:
         from foleykit.evaluation.published_networks import open_published
 
         networks |= open_published(request.networks, request.protocol.name)
+    if request.uses_caches:
+        from foleykit.evaluation.av_benchmark import open_caches
+
+        networks |= open_caches(request.generated, request.reference)
     if request.embedding is not None:
         networks["material"] = MaterialNetwork.load(request.embedding)
     return networks

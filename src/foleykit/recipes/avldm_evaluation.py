@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from foleykit.audio.files import write_waveform
+from foleykit.audio.mel import LogMelConfig
+from foleykit.codecs.griffin_lim import LogMelGriffinLim
 from foleykit.core.checkpoint import with_weights
 from foleykit.core.progress import Report as Progress
 from foleykit.core.progress import no_report
@@ -231,12 +234,34 @@ def at_level(waveform: NDArray[np.float32], level_db: float) -> NDArray[np.float
 def with_denoiser(pipeline: AvLdmPipeline, weights: Path, *, uses_ambient: bool) -> AvLdmPipeline:
     """Return the same pipeline around another denoiser, such as the ablation without a neighbour."""
     config = replace(pipeline.config, denoiser=replace(pipeline.config.denoiser, uses_ambient=uses_ambient))
+    return _rebuilt(pipeline, config, with_weights(Denoiser(config.denoiser), weights), pipeline.vocoder)
+
+
+class PhaseFinder(nn.Module):
+    """Griffin-Lim in the place of a vocoder: it takes the vocoder's noise and needs none."""
+
+    def __init__(self, config: LogMelConfig) -> None:
+        super().__init__()
+        self.griffin_lim = LogMelGriffinLim(config)
+
+    def forward(self, mel: Tensor, noise: Tensor) -> Tensor:
+        """Return a waveform (B, S) of `mel` (B, M, F)."""
+        return self.griffin_lim(mel)
+
+
+def without_vocoder(pipeline: AvLdmPipeline) -> AvLdmPipeline:
+    """Return the same pipeline with Griffin-Lim instead of its vocoder."""
+    return _rebuilt(pipeline, pipeline.config, pipeline.denoiser, PhaseFinder(pipeline.config.codec.mel))
+
+
+def _rebuilt(pipeline: AvLdmPipeline, config: AvLdmConfig, denoiser: Denoiser, vocoder: nn.Module) -> AvLdmPipeline:
     return AvLdmPipeline(
         config,
         codec=pipeline.codec,
-        vocoder=pipeline.vocoder,
+        vocoder=vocoder,
         video=pipeline.video,
-        denoiser=with_weights(Denoiser(config.denoiser), weights),
+        denoiser=denoiser,
         similarity=pipeline.similarity,
         library=pipeline.library,
+        device=str(pipeline.device),
     )

@@ -88,6 +88,8 @@ class TrainArgs:
     resume: bool = True
     uses_ambient: bool = True
     """False trains the generator without its neighbour: the ablation."""
+    is_denoised: bool = False
+    """True trains the generator on sound behind a denoiser: the other ablation."""
     checkpoint_every: int = 200
     bf16: bool = False
     """Compute in bfloat16 where that is safe: twice as fast on processors and GPUs that know it."""
@@ -155,7 +157,8 @@ def run_stage(
 
 
 def stage_folder(args: TrainArgs) -> Path:
-    return args.output / (args.stage if args.uses_ambient else f"{args.stage}-no-neighbour")
+    ablation = ("" if args.uses_ambient else "-no-neighbour") + ("-denoised" if args.is_denoised else "")
+    return args.output / f"{args.stage}{ablation}"
 
 
 def batch_size(args: TrainArgs) -> int:
@@ -315,15 +318,19 @@ def train_generator(args: TrainArgs, on_step: Callable[[int, float], None] | Non
     config = config_of(args)
     codec, encoder = frozen_stages(args, config)
     denoiser = Denoiser(config.denoiser).to(args.device)
+
+    def encoded(split: Split) -> Sequence[EncodedVideo]:
+        folder = args.output / "encoded"
+        return encoded_videos(args.data, split, codec, encoder, folder, args.device, is_denoised=args.is_denoised)
+
     batches = GeneratorBatches(
-        videos=encoded_videos(args.data, "train", codec, encoder, args.output / "encoded", args.device),
+        videos=encoded("train"),
         window_frames=config.window_frames,
         batch_size=batch_size(args),
         device=args.device,
         seed=args.seed,
     )
-    held_out = encoded_videos(args.data, "valid", codec, encoder, args.output / "encoded", args.device)
-    fixed = [replace(batches, videos=held_out, seed=1, batch_size=32)(step) for step in range(4)]
+    fixed = [replace(batches, videos=encoded("valid"), seed=1, batch_size=32)(step) for step in range(4)]
 
     @torch.no_grad()
     def validate(model: nn.Module) -> dict[str, float]:

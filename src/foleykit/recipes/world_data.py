@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
+from foleykit.audio.spectral_gate import spectral_gate
 from foleykit.codecs.mel_vae import MelVae
+from foleykit.core.checkpoint import weights_digest
 from foleykit.core.progress import Report, no_report
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo, action_share, seen_ambience
@@ -59,11 +59,24 @@ def open_world(args: WorldDataArgs, split: Split, report: Report = no_report) ->
 
 
 def encoded_videos(
-    args: WorldDataArgs, split: Split, codec: MelVae, encoder: TwoRateEncoder, folder: Path, device: str
+    args: WorldDataArgs,
+    split: Split,
+    codec: MelVae,
+    encoder: TwoRateEncoder,
+    folder: Path,
+    device: str,
+    *,
+    is_denoised: bool = False,
 ) -> Sequence[EncodedVideo]:
-    """Return features and latents of every long video, computed once per pair of codec and encoder weights."""
-    home, videos = folder / f"{split}-{weights_digest(codec, encoder)}", open_world(args, split)
-    stored = once_per_video(videos, lambda video: encode_video(video, codec, encoder, device), home, device)
+    """Return features and latents of every long video, computed once per pair of codec and encoder weights.
+
+    Denoised, the mixtures pass a spectral gate before the codec.
+    """
+    kind = f"{split}-denoised" if is_denoised else split
+    home, videos = folder / f"{kind}-{weights_digest(codec, encoder)}", open_world(args, split)
+    stored = once_per_video(
+        videos, lambda video: encode_video(video, codec, encoder, device, is_denoised=is_denoised), home, device
+    )
     return [
         EncodedVideo(
             features=arrays["features"],
@@ -114,13 +127,15 @@ def once_per_video(
 
 @torch.inference_mode()
 def encode_video(
-    video: CachedVideo, codec: MelVae, encoder: TwoRateEncoder, device: str
+    video: CachedVideo, codec: MelVae, encoder: TwoRateEncoder, device: str, *, is_denoised: bool = False
 ) -> dict[str, NDArray[np.float16]]:
     """Return features (T, D), latents (A, D, T) and action shares (A, T) of one long video under each ambience."""
     frames = torch.from_numpy(np.array(video.frames)).to(device).permute(0, 3, 1, 2).float() / 255
     features = encoder(frames[None])[0]
     mixes = (video.action + video.off_screen.astype(np.float32) + video.ambient).clip(-PCM_SCALE, PCM_SCALE) / PCM_SCALE
     mixes = mixes.astype(np.float32)
+    if is_denoised:
+        mixes = np.stack([spectral_gate(mix) for mix in mixes])
     latents = codec.encode(torch.from_numpy(mixes).to(device))
     length = min(len(features), latents.shape[2])
     action = video.action.astype(np.float32) / PCM_SCALE
@@ -130,12 +145,3 @@ def encode_video(
         "latents": latents[:, :, :length].cpu().numpy().astype(np.float16),
         "action_shares": shares.astype(np.float16),
     }
-
-
-def weights_digest(*modules: nn.Module) -> str:
-    """Return a short hash of all weights, so that stale encodings are never reused."""
-    digest = hashlib.sha256()
-    for module in modules:
-        for tensor in module.state_dict().values():
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]

@@ -92,7 +92,9 @@ def detect(
     """
     size, step = (round(seconds * sample_rate) for seconds in (PART_SECONDS, STEP_SECONDS))
     starts = range(0, max(1, waveform.shape[-1] - (size - step)), step)
-    return detect_parts((waveform[:, start : start + size] for start in starts), sample_rate, key, speed_range=speed_range)
+    return detect_parts(
+        (waveform[:, start : start + size] for start in starts), sample_rate, key, speed_range=speed_range
+    )
 
 
 def detect_parts(

@@ -75,6 +75,7 @@ INCEPTION_PASST = Metric(key="is_passt", title="IS (PaSST)", better="higher", de
 IMAGEBIND = Metric(key="imagebind_score", title="ImageBind score", better="higher")
 CLAP = Metric(key="clap_score", title="CLAP score", better="higher")
 DESYNC = Metric(key="desync_seconds", title="DeSync s", better="lower")
+AV_SIMILARITY = Metric(key="av_similarity", title="AV-Sim", better="higher")
 AV_SYNC = Metric(key="av_sync", title="AV-Sync", better="higher")
 AV_SYNC_PUBLISHED = Metric(key="av_sync_published", title="AV-Sync, as published", better="higher")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from foleykit.audio.ambient import AmbientClip, load_library, mirror_to, quietest
 from foleykit.codecs.istft_vocoder import IstftVocoder
@@ -44,7 +44,7 @@ class AvLdmPipeline:
         config: AvLdmConfig,
         *,
         codec: MelVae,
-        vocoder: IstftVocoder,
+        vocoder: nn.Module,
         video: TwoRateEncoder,
         denoiser: Denoiser,
         similarity: AvSimilarity,

@@ -1,0 +1,99 @@
+"""`foley reproduce`: published tables, with our models."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foleykit.cli.show import print_json, progress
+from foleykit.core.errors import ModelError
+
+Option = typer.Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action2SoundArgs:
+    model: Annotated[str, typer.Argument(help="A shipped model or a model folder of the tiny-avldm kind.")] = (
+        "tiny-avldm"
+    )
+    data: Annotated[Path, Option(metavar="DIR", help="Cache of the world; missing long videos are rendered.")] = Path(
+        "cache/world"
+    )
+    num_videos: Annotated[
+        int, Option(metavar="N", min=1, help="Long videos of the training split; a sixteenth as many are unseen.")
+    ] = 1000
+    recordings: Annotated[
+        Path | None, Option(metavar="DIR", help="Recordings that the cache was built with, if any.")
+    ] = None
+    seed: Annotated[int, Option(min=0, help="Draws the world.")] = 0
+    num_clips: Annotated[int, Option(metavar="N", min=4, help="Clips of three seconds.")] = 96
+    pool_videos: Annotated[
+        int, Option(metavar="N", min=1, help="Long videos of the training split that conditions are retrieved from.")
+    ] = 200
+    real: Annotated[Path | None, Option(metavar="DIR", help="Real videos with their recorded sound, scored apart.")] = (
+        None
+    )
+    clips_per_video: Annotated[int, Option(metavar="N", min=1, help="Clips of each real video.")] = 4
+    classifier: Annotated[
+        Path | None, Option(metavar="DIR", help="Trained material classifier; without it distances are left out.")
+    ] = None
+    without_neighbour: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE", help="Weights of the generator trained with --no-ambient; without them its row is left out."
+        ),
+    ] = None
+    behind_denoiser: Annotated[
+        Path | None, Option(metavar="FILE", help="Weights of the generator trained with --no-ambient --denoise.")
+    ] = None
+    dial_clips: Annotated[int, Option(metavar="N", min=2, help="Clips that the ambience dial is read on.")] = 16
+    output: Annotated[
+        Path, Option("-o", "--output", metavar="DIR", help="Receives all sounds, table.json and table.md.")
+    ] = Path("runs/action2sound-table")
+    device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
+
+
+def run_action2sound(args: Action2SoundArgs) -> None:
+    """Action2Sound's ablations: every row's sounds are made once, so that a killed run goes on where it was."""
+    from foleykit.jobs.load import load
+    from foleykit.models.avldm.pipeline import AvLdmPipeline
+    from foleykit.recipes.action2sound_table import TableArgs, action2sound_table
+    from foleykit.recipes.world_data import WorldDataArgs
+    from foleykit.world.config import WorldConfig
+
+    model = load(args.model, device=args.device).model
+    if not isinstance(model, AvLdmPipeline):
+        raise ModelError(f"{args.model}: this table is for models of the tiny-avldm kind")
+    recipe = TableArgs(
+        data=WorldDataArgs(
+            cache=args.data,
+            num_videos=args.num_videos,
+            seed=args.seed,
+            recordings=args.recordings,
+            world=WorldConfig(frame_size=model.config.frame_size, video_fps=model.config.video_fps),
+        ),
+        output=args.output,
+        num_clips=args.num_clips,
+        pool_videos=args.pool_videos,
+        videos=args.real,
+        clips_per_video=args.clips_per_video,
+        classifier=args.classifier,
+        without_neighbour=args.without_neighbour,
+        behind_denoiser=args.behind_denoiser,
+        num_dial_clips=args.dial_clips,
+        command=shlex.join(["foley", *sys.argv[1:]]),
+    )
+    with progress(quiet=args.json) as report:
+        table = action2sound_table(recipe, model, report)
+    table.save(args.output)
+    if args.json:
+        print_json(table.to_json())
+    else:
+        print(table.to_markdown())
+        print(args.output / "table.json")
