@@ -42,8 +42,15 @@ def build_app() -> typer.Typer:
     app.command("generate")(as_command(generate.Args, generate.run))
     app.command("detect")(as_command(detect.Args, detect.run))
     app.command("demo")(as_command(demo.Args, demo.run))
-    app.command("train")(as_command(train.Args, train.run))
     app.command("doctor")(as_command(doctor.Args, doctor.run))
+
+    train_app = _group("Train a model on the simulated world, stage by stage.")
+    train_app.command("tiny-avldm")(as_command(train.AvLdmArgs, train.run_tiny_avldm))
+    train_app.command("debug")(as_command(train.AvLdmArgs, train.run_debug))
+    train_app.command("tiny-foleygen")(as_command(train.FoleyGenArgs, train.run_tiny_foleygen))
+    train_app.command("vocoder-128x16k")(as_command(train.CommonArgs, train.run_vocoder))
+    train_app.command("sync")(as_command(train.SyncArgs, train.run_sync))
+    app.add_typer(train_app, name="train")
 
     models_app = _group("The models that can be used here.")
     models_app.command("list")(as_command(models.ListArgs, models.run_list))

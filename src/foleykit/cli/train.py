@@ -1,28 +1,27 @@
-"""`foley train`: train a model on the simulated world, stage by stage."""
+"""`foley train MODEL`: train a model on the simulated world, stage by stage."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from foleykit.cli.show import print_json, progress
-from foleykit.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from foleykit.core.progress import Report
+    from foleykit.recipes.world_data import WorldDataArgs
 
 Option = typer.Option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
-    preset: Annotated[
-        Literal["tiny-avldm", "tiny-foleygen", "debug", "vocoder-128x16k", "sync"], typer.Argument(help="Which model.")
-    ] = "tiny-avldm"
-    stage: Annotated[
-        Literal["codec", "video", "vocoder", "generator", "similarity", "lm", "all"],
-        Option(help="A stage builds on those before it; all runs them in turn. tiny-foleygen has codec and lm."),
-    ] = "all"
+class CommonArgs:
+    """What every training is told."""
+
     data: Annotated[Path, Option(metavar="DIR", help="Cache of rendered long videos; missing ones are rendered.")] = (
         Path("cache/world")
     )
@@ -34,133 +33,172 @@ class Args:
     workers: Annotated[int, Option(metavar="N", min=1, help="Processes that render missing videos.")] = 2
     output: Annotated[
         Path | None,
-        Option("-o", "--output", metavar="DIR", help="Run folder: checkpoints, logs, weights; default: runs/PRESET."),
+        Option("-o", "--output", metavar="DIR", help="Run folder: checkpoints, logs, weights; default: runs/MODEL."),
     ] = None
-    num_steps: Annotated[int | None, Option(metavar="N", min=1, help="Training steps; default: the stage's.")] = None
-    batch_size: Annotated[int | None, Option(metavar="N", min=1, help="Clips per step; default: the stage's.")] = None
-    learning_rate: Annotated[float | None, Option(metavar="X", help="Peak learning rate; default: the stage's.")] = None
+    num_steps: Annotated[int | None, Option(metavar="N", min=1, help="Training steps; default: the recipe's.")] = None
+    batch_size: Annotated[int | None, Option(metavar="N", min=1, help="Clips per step; default: the recipe's.")] = None
+    learning_rate: Annotated[float | None, Option(metavar="X", help="Peak learning rate; default: the recipe's.")] = (
+        None
+    )
     seed: Annotated[int, Option(help="Draws weights, batches and noise.")] = 0
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
     resume: Annotated[
         bool, Option("--resume/--no-resume", help="Go on from the last checkpoint where there is one.")
     ] = True
-    ambient: Annotated[
-        bool, Option("--ambient/--no-ambient", help="Condition the generator on a neighbouring clip's sound.")
-    ] = True
-    denoise: Annotated[bool, Option("--denoise", help="Train the generator on sound behind a spectral gate.")] = False
     checkpoint_every: Annotated[int, Option(metavar="N", min=1, help="Steps between checkpoints and validations.")] = (
         200
     )
-    bf16: Annotated[
-        bool, Option("--bf16", help="Compute in bfloat16: about twice as fast where the processor knows it.")
-    ] = False
-    base: Annotated[
-        str,
-        Option(help="Of tiny-foleygen: the model whose video encoder is used and whose vocoder the codec starts from."),
-    ] = "tiny-avldm"
-    mechanism: Annotated[
-        Literal["all_frame", "causal", "frame_wise", "aligned"] | None,
-        Option(help="Of tiny-foleygen: how the language model sees the video; default: the preset's way."),
-    ] = None
-    bundle: Annotated[
-        Path | None, Option(metavar="DIR", help="At the end write a model folder that foley generate --model takes.")
-    ] = None
-    encoder: Annotated[
-        str, Option(metavar="MODEL", help="sync only: the model whose video encoder the classifier looks through.")
-    ] = "tiny-avldm"
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
     quiet: Annotated[bool, Option("-q", "--quiet", help="Print errors and warnings only.")] = False
 
 
-def run(args: Args) -> None:
-    """Train a model on the simulated world; a killed run goes on where it was when started again.
+@dataclass(frozen=True, kw_only=True)
+class StagedArgs(CommonArgs):
+    """What the training of a whole model is told besides."""
 
-    Under torchrun several processes train together; the first of them speaks.
-    """
-    if args.preset == "vocoder-128x16k":
-        run_vocoder(args)
-        return
-    if args.preset == "tiny-foleygen":
-        run_foleygen(args)
-        return
-    if args.stage == "lm" or args.mechanism is not None:
-        raise UsageError("a language model is a stage of tiny-foleygen alone; leave out --stage lm and --mechanism")
-    if args.preset == "sync":
-        run_sync(args)
-        return
+    bf16: Annotated[
+        bool, Option("--bf16", help="Compute in bfloat16: about twice as fast where the processor knows it.")
+    ] = False
+    bundle: Annotated[
+        Path | None, Option(metavar="DIR", help="At the end write a model folder that foley generate --model takes.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvLdmArgs(StagedArgs):
+    stage: Annotated[
+        Literal["codec", "video", "vocoder", "generator", "similarity", "all"],
+        Option(help="A stage builds on those before it; all runs them in turn."),
+    ] = "all"
+    ambient: Annotated[
+        bool, Option("--ambient/--no-ambient", help="Condition the generator on a neighbouring clip's sound.")
+    ] = True
+    denoise: Annotated[bool, Option("--denoise", help="Train the generator on sound behind a spectral gate.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoleyGenArgs(StagedArgs):
+    stage: Annotated[
+        Literal["codec", "lm", "all"], Option(help="The language model needs the codec; all trains both.")
+    ] = "all"
+    base: Annotated[
+        str, Option(help="The model whose video encoder is used and whose vocoder the codec starts from.")
+    ] = "tiny-avldm"
+    mechanism: Annotated[
+        Literal["all_frame", "causal", "frame_wise", "aligned"] | None,
+        Option(help="How the language model sees the video; default: the preset's way."),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncArgs(CommonArgs):
+    encoder: Annotated[
+        str, Option(metavar="MODEL", help="The model whose video encoder the classifier looks through.")
+    ] = "tiny-avldm"
+
+
+def run_tiny_avldm(args: AvLdmArgs) -> None:
+    """Train tiny-avldm; a killed run goes on where it was. Under torchrun several processes train together."""
+    _train_avldm(args, "tiny-avldm")
+
+
+def run_debug(args: AvLdmArgs) -> None:
+    """Train a model of tiny-avldm's kind that is small enough to see every stage run in a minute."""
+    _train_avldm(args, "debug")
+
+
+def _train_avldm(args: AvLdmArgs, preset: Literal["tiny-avldm", "debug"]) -> None:
     from foleykit.jobs.load import choose_device
     from foleykit.models.avldm.presets import debug, tiny_avldm
-    from foleykit.recipes.avldm_world import DEFAULTS, STAGES, TrainArgs, bundle, train
-    from foleykit.recipes.world_data import WorldDataArgs
+    from foleykit.recipes.avldm_world import DEFAULTS, STAGES, Stage, TrainArgs, bundle, train
     from foleykit.training.processes import join_processes
-    from foleykit.world.config import WorldConfig
 
     device = choose_device(args.device)
     is_main = join_processes(device).is_main
-    model = debug() if args.preset == "debug" else tiny_avldm()
-    data = WorldDataArgs(
-        cache=args.data,
-        num_videos=args.num_videos,
-        recordings=args.recordings,
-        workers=args.workers,
-        world=WorldConfig(frame_size=model.frame_size, video_fps=model.video_fps),
-    )
+    model = debug() if preset == "debug" else tiny_avldm()
+
+    def recipe(stage: Stage) -> TrainArgs:
+        return TrainArgs(
+            preset=preset,
+            stage=stage,
+            data=_world(args, frame_size=model.frame_size, video_fps=model.video_fps),
+            output=args.output or Path("runs") / preset,
+            num_steps=args.num_steps,
+            batch_size=args.batch_size,
+            learning_rate=args.learning_rate,
+            seed=args.seed,
+            device=device,
+            resume=args.resume,
+            uses_ambient=args.ambient,
+            is_denoised=args.denoise,
+            checkpoint_every=args.checkpoint_every,
+            bf16=args.bf16,
+        )
+
+    stages = STAGES if args.stage == "all" else (args.stage,)
     folders = []
     with progress(quiet=args.quiet or not is_main) as report:
-        for stage in STAGES if args.stage == "all" else (args.stage,):
-            recipe = TrainArgs(
-                preset=args.preset,
-                stage=stage,
-                data=data,
-                output=args.output or Path("runs") / args.preset,
-                num_steps=args.num_steps,
-                batch_size=args.batch_size,
-                learning_rate=args.learning_rate,
-                seed=args.seed,
-                device=device,
-                resume=args.resume,
-                uses_ambient=args.ambient,
-                is_denoised=args.denoise,
-                checkpoint_every=args.checkpoint_every,
-                bf16=args.bf16,
-            )
+        for stage in stages:
             total = args.num_steps or DEFAULTS[stage].num_steps
-
-            def on_step(step: int, loss: float, *, stage: str = stage, total: int = total) -> None:
-                report(f"{stage}, loss {loss:.3f}", step / total)
-
-            folders.append(train(recipe, on_step=on_step))
-    if not is_main:
-        return
-    if args.bundle is not None:
-        bundle(recipe, args.bundle)
+            folders.append(train(recipe(stage), on_step=_steps(report, stage, total)))
+    if is_main and args.bundle is not None:
+        bundle(recipe(stages[-1]), args.bundle)
         folders.append(args.bundle)
-    if args.json:
-        print_json({"folders": [str(folder) for folder in folders]})
-    elif not args.quiet:
-        for folder in folders:
-            print(folder)
+    _show(args, folders, is_main=is_main)
 
 
-def run_vocoder(args: Args) -> None:
+def run_tiny_foleygen(args: FoleyGenArgs) -> None:
+    """Train tiny-foleygen, its codec and then its language model; a killed run goes on where it was."""
+    from foleykit.jobs.load import choose_device
+    from foleykit.jobs.models import model_folder
+    from foleykit.models.foleygen.presets import tiny_foleygen
+    from foleykit.recipes.foleygen_world import DEFAULTS, STAGES, FoleyGenTrainArgs, Stage, bundle, train
+    from foleykit.training.processes import join_processes
+
+    device = choose_device(args.device)
+    is_main = join_processes(device).is_main
+    model = tiny_foleygen()
+
+    def recipe(stage: Stage) -> FoleyGenTrainArgs:
+        return FoleyGenTrainArgs(
+            stage=stage,
+            data=_world(args, frame_size=model.frame_size, video_fps=model.video_fps),
+            base=model_folder(args.base),
+            output=args.output or Path("runs/tiny-foleygen"),
+            mechanism=args.mechanism,
+            num_steps=args.num_steps,
+            batch_size=args.batch_size,
+            learning_rate=args.learning_rate,
+            seed=args.seed,
+            device=device,
+            resume=args.resume,
+            checkpoint_every=args.checkpoint_every,
+            bf16=args.bf16,
+        )
+
+    stages = STAGES if args.stage == "all" else (args.stage,)
+    folders = []
+    with progress(quiet=args.quiet or not is_main) as report:
+        for stage in stages:
+            total = args.num_steps or DEFAULTS[stage].num_steps
+            folders.append(train(recipe(stage), on_step=_steps(report, stage, total)))
+    if is_main and args.bundle is not None:
+        bundle(recipe(stages[-1]), args.bundle)
+        folders.append(args.bundle)
+    _show(args, folders, is_main=is_main)
+
+
+def run_vocoder(args: CommonArgs) -> None:
     """Train the vocoder of published-size models; its folder comes to lie in the run folder."""
     from foleykit.jobs.load import choose_device
     from foleykit.recipes.hifigan_vocoder import VocoderTrainArgs, train_vocoder, vocoder_128x16k
-    from foleykit.recipes.world_data import WorldDataArgs
     from foleykit.training.processes import join_processes
 
-    if args.stage != "all" or args.bundle is not None or not args.ambient or args.denoise or args.bf16:
-        raise UsageError(
-            "vocoder-128x16k is trained in one stage, in fp32, and writes its own folder: leave out --stage, "
-            "--bundle, --no-ambient, --denoise and --bf16"
-        )
     device = choose_device(args.device)
     is_main = join_processes(device).is_main
     recipe = VocoderTrainArgs(
-        data=WorldDataArgs(
-            cache=args.data, num_videos=args.num_videos, recordings=args.recordings, workers=args.workers
-        ),
-        output=args.output or Path("runs") / args.preset,
+        data=_world(args),
+        output=args.output or Path("runs/vocoder-128x16k"),
         num_steps=args.num_steps,
         batch_size=args.batch_size,
         learning_rate=args.learning_rate,
@@ -171,103 +209,25 @@ def run_vocoder(args: Args) -> None:
     )
     total = args.num_steps or vocoder_128x16k().num_steps
     with progress(quiet=args.quiet or not is_main) as report:
-        folder = train_vocoder(recipe, on_step=lambda step, loss: report(f"mel loss {loss:.2f}", step / total))
-    if is_main and args.json:
-        print_json({"folders": [str(folder)]})
-    elif is_main and not args.quiet:
-        print(folder)
+        folder = train_vocoder(recipe, on_step=_steps(report, "mel", total))
+    _show(args, [folder], is_main=is_main)
 
 
-def run_foleygen(args: Args) -> None:
-    """Train tiny-foleygen: its codec, then its language model."""
-    from foleykit.jobs.load import choose_device
-    from foleykit.jobs.models import model_folder
-    from foleykit.models.foleygen.presets import tiny_foleygen
-    from foleykit.recipes.foleygen_world import DEFAULTS, STAGES, FoleyGenTrainArgs, bundle, train
-    from foleykit.recipes.world_data import WorldDataArgs
-    from foleykit.training.processes import join_processes
-    from foleykit.world.config import WorldConfig
-
-    match args.stage:
-        case "all":
-            stages = STAGES
-        case "codec" | "lm":
-            stages = (args.stage,)
-        case _:
-            raise UsageError(f"tiny-foleygen has the stages {', '.join(STAGES)}, not {args.stage}")
-    if not args.ambient:
-        raise UsageError("tiny-foleygen has no ambient condition to leave out with --no-ambient")
-    device = choose_device(args.device)
-    is_main = join_processes(device).is_main
-    model = tiny_foleygen()
-    data = WorldDataArgs(
-        cache=args.data,
-        num_videos=args.num_videos,
-        recordings=args.recordings,
-        workers=args.workers,
-        world=WorldConfig(frame_size=model.frame_size, video_fps=model.video_fps),
-    )
-    folders = []
-    with progress(quiet=args.quiet or not is_main) as report:
-        for stage in stages:
-            recipe = FoleyGenTrainArgs(
-                stage=stage,
-                data=data,
-                base=model_folder(args.base),
-                output=args.output or Path("runs") / args.preset,
-                mechanism=args.mechanism,
-                num_steps=args.num_steps,
-                batch_size=args.batch_size,
-                learning_rate=args.learning_rate,
-                seed=args.seed,
-                device=device,
-                resume=args.resume,
-                checkpoint_every=args.checkpoint_every,
-                bf16=args.bf16,
-            )
-            total = args.num_steps or DEFAULTS[stage].num_steps
-
-            def on_step(step: int, loss: float, *, stage: str = stage, total: int = total) -> None:
-                report(f"{stage}, loss {loss:.3f}", step / total)
-
-            folders.append(train(recipe, on_step=on_step))
-    if not is_main:
-        return
-    if args.bundle is not None:
-        bundle(recipe, args.bundle)
-        folders.append(args.bundle)
-    if args.json:
-        print_json({"folders": [str(folder) for folder in folders]})
-    elif not args.quiet:
-        for folder in folders:
-            print(folder)
-
-
-def run_sync(args: Args) -> None:
+def run_sync(args: SyncArgs) -> None:
     """Train the classifier of evaluations that says whether sound is in time; it comes to lie in the run folder."""
     from foleykit.evaluation.sync_network import load_encoder
     from foleykit.jobs.load import choose_device
     from foleykit.jobs.models import model_folder
     from foleykit.recipes.sync_classifier import SyncTrainArgs, train_sync_classifier
-    from foleykit.recipes.world_data import WorldDataArgs
-    from foleykit.world.config import WorldConfig
 
-    if args.stage != "all" or args.bundle is not None or not args.ambient or args.denoise or args.bf16:
-        raise UsageError(
-            "sync is trained in one stage, in fp32, and writes its own folder: leave out --stage, --bundle, "
-            "--no-ambient, --denoise and --bf16"
-        )
     encoder = load_encoder(model_folder(args.encoder))
-    defaults = SyncTrainArgs(data=WorldDataArgs(cache=args.data), output=Path())
+    size = encoder.config.size
+    data = _world(args, frame_size=(size, size), video_fps=encoder.config.fps)
+    output = args.output or Path("runs/sync")
+    defaults = SyncTrainArgs(data=data, output=output)
     recipe = SyncTrainArgs(
-        data=WorldDataArgs(
-            cache=args.data,
-            num_videos=args.num_videos,
-            recordings=args.recordings,
-            workers=args.workers,
-            world=WorldConfig(frame_size=(encoder.config.size, encoder.config.size), video_fps=encoder.config.fps),
-        ),
-        output=args.output or Path("runs") / args.preset,
+        data=data,
+        output=output,
         num_steps=args.num_steps or defaults.num_steps,
         batch_size=args.batch_size or defaults.batch_size,
         learning_rate=args.learning_rate or defaults.learning_rate,
@@ -277,10 +237,38 @@ def run_sync(args: Args) -> None:
         checkpoint_every=args.checkpoint_every,
     )
     with progress(quiet=args.quiet) as report:
-        folder = train_sync_classifier(
-            recipe, encoder, on_step=lambda step, loss: report(f"sync, loss {loss:.3f}", step / recipe.num_steps)
-        )
-    if args.json:
-        print_json({"folders": [str(folder)]})
-    elif not args.quiet:
-        print(folder)
+        folder = train_sync_classifier(recipe, encoder, on_step=_steps(report, "sync", recipe.num_steps))
+    _show(args, [folder])
+
+
+def _world(
+    args: CommonArgs, *, frame_size: tuple[int, int] | None = None, video_fps: float | None = None
+) -> WorldDataArgs:
+    """Return which long videos to train on, filmed as an encoder wants them, or as the world does by itself."""
+    from foleykit.recipes.world_data import WorldDataArgs
+    from foleykit.world.config import WorldConfig
+
+    world = WorldConfig()
+    if frame_size is not None and video_fps is not None:
+        world = WorldConfig(frame_size=frame_size, video_fps=video_fps)
+    return WorldDataArgs(
+        cache=args.data,
+        num_videos=args.num_videos,
+        recordings=args.recordings,
+        workers=args.workers,
+        world=world,
+    )
+
+
+def _steps(report: Report, stage: str, total: int) -> Callable[[int, float], None]:
+    """Return what a training tells of every step: the number done and the smoothed loss."""
+    return lambda step, loss: report(f"{stage}, loss {loss:.3f}", step / total)
+
+
+def _show(args: CommonArgs, folders: Sequence[Path], *, is_main: bool = True) -> None:
+    """Print the folders that were written; of processes that train together, only the first speaks."""
+    if is_main and args.json:
+        print_json({"folders": [str(folder) for folder in folders]})
+    elif is_main and not args.quiet:
+        for folder in folders:
+            print(folder)
