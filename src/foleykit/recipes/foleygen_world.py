@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators, HifiGanDiscriminatorsConfig
 from foleykit.codecs.mel_rvq import MelRvqCodec, MelRvqConfig
 from foleykit.codecs.mel_rvq_objective import MelRvqObjective, MelRvqObjectiveConfig
-from foleykit.core.checkpoint import frozen, load_weights, save_weights, with_weights
+from foleykit.core.checkpoint import frozen, load_weights, save_weights, weights_digest, with_weights
 from foleykit.core.config import load_config, save_config
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
@@ -32,7 +32,7 @@ from foleykit.models.foleygen.presets import debug, tiny_foleygen
 from foleykit.recipes.avldm_batches import AudioBatches
 from foleykit.recipes.foleygen_batches import CodedVideo, CodesBatches, code_video
 from foleykit.recipes.hifigan_vocoder import VocoderBatches, recorded, world_clips
-from foleykit.recipes.world_data import WorldDataArgs, once_per_video, open_world, weights_digest
+from foleykit.recipes.world_data import WorldDataArgs, once_per_video, open_world
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
 from foleykit.training.processes import join_processes

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from foleykit.audio.files import read_waveform, write_waveform
 from foleykit.core.errors import MediaError
 from foleykit.core.progress import Report as Progress
+from foleykit.core.types import VideoFeatures
 from foleykit.evaluation.clips import read_clip, read_manifest
 from foleykit.evaluation.pairing import VIDEO_SUFFIXES
-from foleykit.models.avldm.pipeline import AvLdmPipeline, VideoFeatures
+from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.recipes.avldm_batches import PCM_SCALE
 from foleykit.recipes.avldm_evaluation import WorldSetArgs, spans_of, video_name, write_world_reference
 from foleykit.recipes.world_data import open_world
