@@ -9,7 +9,7 @@ import pytest
 from fixtures.media import Clip, regular, write_clip
 from foleykit.core.errors import MediaError
 from foleykit.evaluation.real import GENERATED
-from foleykit.jobs.real_footage import RealFootageRequest, real_footage
+from foleykit.jobs.real_footage import RealFootageRequest, real_footage, video_lines
 
 
 @pytest.fixture
@@ -27,6 +27,9 @@ def test_every_video_with_sound_is_compared_and_none_is_made_twice(
 ) -> None:
     request = RealFootageRequest(videos=videos, output=tmp_path / "sounds", model=str(debug_model), with_flow=False)
     report = real_footage(request)
+    columns, lines = video_lines(report)
+    assert columns == ["generated", "shifted", "of others", "envelope"]
+    assert [(line[0], len(line)) for line in lines] == [("one.mp4", 5), ("two.mp4", 5)]
     assert sorted(report.protocol["videos"]) == ["one.mp4", "two.mp4"]
     assert list(report.protocol["left_out"]) == ["mute.mp4"]
     assert 0 <= report.row(GENERATED).estimates["agreement_100ms"].value <= 1

@@ -100,7 +100,11 @@ def test_too_little_sound_is_no_verdict() -> None:
 def test_p_values_of_unmarked_sound_are_uniform() -> None:
     """A wrong key is a decoy: over many of them every p-value is as frequent as it says, within what 240 can tell."""
     p_values = np.array(
-        [detect(hits(seed, seconds=4.0), RATE, key.to_bytes(2, "big")).p_value for seed in range(4) for key in range(60)]
+        [
+            detect(hits(seed, seconds=4.0), RATE, key.to_bytes(2, "big")).p_value
+            for seed in range(4)
+            for key in range(60)
+        ]
     )
     for limit in (0.05, 0.2, 0.5, 0.8):
         share = float((p_values <= limit).mean())

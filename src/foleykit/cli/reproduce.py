@@ -59,6 +59,51 @@ class Action2SoundArgs:
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class RealFootageArgs:
+    videos: Annotated[
+        Path, typer.Argument(help="Folder of videos; a metadata.csv with file and sound says which were recorded.")
+    ]
+    model: Annotated[str, Option(help="A shipped model or a model folder.")] = "tiny-avldm"
+    ambient: Annotated[str, Option(metavar="auto|quiet|original|FILE", help="What the background sounds like.")] = (
+        "quiet"
+    )
+    guidance_scale: Annotated[float | None, Option(metavar="X", help="Default: the model's.")] = None
+    seed: Annotated[int, Option(min=0, help="Of every video.")] = 0
+    flow: Annotated[bool, Option("--flow/--no-flow", help="Add what optical flow alone would give.")] = True
+    output: Annotated[
+        Path, Option("-o", "--output", metavar="DIR", help="Receives the sounds, report.json and report.md.")
+    ] = Path("runs/real-footage")
+    device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
+
+
+def run_real_footage(args: RealFootageArgs) -> None:
+    """Agreement with the recorded sound on real videos, one by one and in all, one setting for all of them."""
+    from foleykit.evaluation.report import print_lines
+    from foleykit.jobs.real_footage import RealFootageRequest, real_footage, video_lines
+    from foleykit.jobs.soundtrack import Settings
+
+    request = RealFootageRequest(
+        videos=args.videos,
+        output=args.output,
+        model=args.model,
+        settings=Settings(ambient=args.ambient, guidance_scale=args.guidance_scale, seed=args.seed),
+        device=args.device,
+        with_flow=args.flow,
+    )
+    with progress(quiet=args.json) as report:
+        result = real_footage(request, report)
+    result.save(args.output)
+    if args.json:
+        print_json(result.to_json())
+        return
+    columns, lines = video_lines(result)
+    print_lines("F1 within 100 ms, by video", columns, lines, ())
+    result.print()
+    print(args.output / "report.json")
+
+
 def run_action2sound(args: Action2SoundArgs) -> None:
     """Action2Sound's ablations: every row's sounds are made once, so that a killed run goes on where it was."""
     from foleykit.jobs.load import load

@@ -19,10 +19,10 @@ from foleykit.evaluation.metrics.envelope_correlation import energy_envelope_db,
 from foleykit.evaluation.metrics.intervals import Estimate, bootstrap_percentile
 from foleykit.evaluation.metrics.onset_f1 import OnsetCounts, onset_counts
 from foleykit.evaluation.onsets import OnsetConfig, detect_onsets
+from foleykit.evaluation.pairing import VIDEO_SUFFIXES
 from foleykit.evaluation.report import Report, Row
 from foleykit.evaluation.visual_impacts import VisualImpactConfig, visual_impacts
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".ts")
 SOUND_SUFFIXES = (".wav", ".flac", *VIDEO_SUFFIXES)
 
 RECORDED = "recorded"

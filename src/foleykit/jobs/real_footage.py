@@ -53,3 +53,21 @@ def real_footage(request: RealFootageRequest, progress: Progress = no_report) ->
         progress("generate", 1.0)
     protocol = replace(RealProtocol(), impacts=VisualImpactConfig() if request.with_flow else None)
     return evaluate_real(videos, request.output, protocol=protocol, progress=progress)
+
+
+COLUMNS = {
+    "f1_100ms": "generated",
+    "f1_100ms_shifted": "shifted",
+    "f1_100ms_other": "of others",
+    "f1_100ms_flow": "flow",
+    "f1_100ms_flow_shifted": "flow shifted",
+    "envelope_correlation": "envelope",
+}
+
+
+def video_lines(report: Report) -> tuple[list[str], list[list[str]]]:
+    """Return column headings and one line per video, its name first, of what `real_footage` found."""
+    videos = report.protocol["videos"]
+    columns = [column for column in COLUMNS if all(column in figures for figures in videos.values())]
+    lines = [[name, *(f"{figures[column]:.2f}" for column in columns)] for name, figures in videos.items()]
+    return [COLUMNS[column] for column in columns], lines
