@@ -216,5 +216,10 @@ def test_generate_with_prompts_writes_them_to_the_sidecar(
     assert (sidecar["settings"]["prompt"], sidecar["settings"]["negative_prompt"]) == ("ab", "cd")
     assert sidecar["ambience"]["name"] == "none" and "CC-BY-NC" in sidecar["model"]["licence"]
     with pytest.raises(SystemExit) as end:
+        main(["generate", "--replay", str(tmp_path / "out.take2.json"), "-o", str(tmp_path / "again.mp4"), "-q"])
+    assert not end.value.code, capsys.readouterr().err
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again["output"]["samples_sha256"] == sidecar["output"]["samples_sha256"]
+    with pytest.raises(SystemExit) as end:
         main(["generate", str(video), "--prompt", "ab", "-o", str(tmp_path / "other.mp4"), "-q"])
     assert end.value.code == 2 and "reads no text" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ PICTURES_AT_ONCE = 8
 SEGMENTS_AT_ONCE = 2
 WINDOWS_AT_ONCE = 4
 """In one network call; bounds memory whatever the length of the video."""
+TEXTS_KEPT = 8
 MERGES_NAME = "merges.txt"
 EXACT = ("latent_mean", "latent_deviation")
 """Statistics that stay in float32 whatever the network's precision."""
@@ -119,6 +121,8 @@ class TextVideoPipeline:
         self.text = frozen(text, self.device)
         self.sync = frozen(sync, self.device)
         self.tokenizer = tokenizer
+        # Takes of one video share their texts.
+        self.encode_text = lru_cache(maxsize=TEXTS_KEPT)(self._encode_text)
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> TextVideoPipeline:
@@ -232,7 +236,7 @@ class TextVideoPipeline:
         return self.sync(torch.stack(stretches).to(self.device)).cpu()
 
     @torch.inference_mode()
-    def encode_text(self, text: str) -> Tensor:
+    def _encode_text(self, text: str) -> Tensor:
         """Return tokens (N, W) of `text`; of an empty one the stored features, which training used."""
         if not text.strip():
             return self.network.null_text.float()
@@ -368,18 +372,14 @@ class Guidance:
     def __call__(self, x: Tensor, t: float) -> Tensor:
         """Return the velocity (N, D, L) at the windows `x` and time `t`, in the dtype of `x`."""
         first, last = self.interval
+        parts = x.split(WINDOWS_AT_ONCE)
         if self.scale <= 1 or not first <= t <= last:
-            return torch.cat(
-                [self._ask(part, t, known) for part, known in zip(self._split(x), self.parts, strict=True)]
-            )
+            return torch.cat([self._ask(part, t, known) for part, known in zip(parts, self.parts, strict=True)])
         guided = []
-        for part, known in zip(self._split(x), self.pairs, strict=True):
+        for part, known in zip(parts, self.pairs, strict=True):
             shown, null = self._ask(torch.cat((part, part)), t, known).chunk(2)
             guided.append(guide(shown, null, self.scale))
         return torch.cat(guided)
-
-    def _split(self, x: Tensor) -> Sequence[Tensor]:
-        return x.split(WINDOWS_AT_ONCE)
 
     def _ask(self, x: Tensor, t: float, known: Prepared) -> Tensor:
         # The network counts from noise to data, the samplers from data to noise.
