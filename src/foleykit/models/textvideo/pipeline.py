@@ -20,7 +20,6 @@ from foleykit.codecs.vocode import vocode
 from foleykit.core.checkpoint import build_with_weights, frozen, with_weights
 from foleykit.core.config import load_config
 from foleykit.core.errors import InputError
-from foleykit.diffusion.flow import shifted_schedule
 from foleykit.diffusion.guidance import guide
 from foleykit.diffusion.samplers import sample
 from foleykit.diffusion.windows import WindowPlan, cut, merge, plan_windows
@@ -338,8 +337,7 @@ class TextVideoPipeline:
             if progress is not None:
                 progress(done / num_steps)
 
-        schedule = shifted_schedule(num_steps)
-        normalised = sample(velocity, noise, schedule, sampler=sampling.sampler, on_step=on_step)
+        normalised = sample(velocity, noise, even_times(num_steps), sampler=sampling.sampler, on_step=on_step)
         return self.network.unnormalise(normalised)
 
     @torch.inference_mode()
@@ -384,6 +382,14 @@ class Guidance:
     def _ask(self, x: Tensor, t: float, known: Prepared) -> Tensor:
         # The network counts from noise to data, the samplers from data to noise.
         return -self.network(x, torch.full((len(x),), 1 - t, device=x.device), known)
+
+
+def even_times(num_steps: int) -> list[float]:
+    """Return `num_steps + 1` even times from 1 to 0, rounded to float32 from noise to data as the release does.
+
+    To angles of 10 000 times the time, the last bit matters.
+    """
+    return [1 - progress for progress in torch.linspace(0, 1, num_steps + 1).tolist()]
 
 
 def held(values: Tensor, length: int) -> Tensor:
