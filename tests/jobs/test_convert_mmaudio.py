@@ -75,6 +75,8 @@ def test_quiet_is_a_negative_prompt_and_says_so(model: Path, make_video: Callabl
     with pytest.warns(UserWarning, match="quiet is asked for as negative prompt"):
         quiet = pipeline(video, ambient="quiet")
     assert not np.array_equal(quiet.waveform, pipeline(video).waveform)
+    with pytest.warns(UserWarning, match="no effect at a guidance scale"):
+        pipeline(video, negative_prompt="ab", guidance_scale=1.0)
 
 
 @pytest.mark.parametrize(
@@ -147,9 +149,11 @@ def test_tampered_files_are_refused_by_name(published: Path, tmp_path: Path) -> 
     for name, file, spoil in (
         ("missing", "mmaudio_debug.pth", lambda entries: entries.pop("clip_cond_proj.bias")),
         ("unexpected", "v1-16.pth", lambda entries: entries.update(extra=torch.zeros(1))),
+        ("missing", "v1-16.pth", lambda entries: entries.pop("decoder.conv_out.weight")),
+        ("missing", "best_netG.pt", lambda entries: entries["generator"].pop("conv_pre.weight_v")),
         ("mis-shaped", "synchformer_state_dict.pth", lambda e: e.update({"vfeat_extractor.norm.bias": torch.zeros(3)})),
     ):
-        folder = copy_of(published, tmp_path / name)
+        folder = copy_of(published, tmp_path / f"{name} {file}")
         entries = torch.load(folder / file)
         spoil(entries)
         torch.save(entries, folder / file)
@@ -215,6 +219,11 @@ def test_generate_with_prompts_writes_them_to_the_sidecar(
     sidecar = json.loads((tmp_path / "out.take2.json").read_text())
     assert (sidecar["settings"]["prompt"], sidecar["settings"]["negative_prompt"]) == ("ab", "cd")
     assert sidecar["ambience"]["name"] == "none" and "CC-BY-NC" in sidecar["model"]["licence"]
+    with pytest.raises(SystemExit) as end:
+        main(["generate", "--replay", str(tmp_path / "out.take2.json"), "-o", str(tmp_path / "again.mp4"), "-q"])
+    assert not end.value.code, capsys.readouterr().err
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again["output"]["samples_sha256"] == sidecar["output"]["samples_sha256"]
     with pytest.raises(SystemExit) as end:
         main(["generate", str(video), "--prompt", "ab", "-o", str(tmp_path / "other.mp4"), "-q"])
     assert end.value.code == 2 and "reads no text" in capsys.readouterr().err

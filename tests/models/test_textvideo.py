@@ -67,6 +67,7 @@ def test_windows_cover_every_length(config) -> None:
         plan = plan_clip(config, seconds)
         assert plan.latents.length * config.hop_length >= round(seconds * config.sample_rate)
         assert len(plan.latents.starts) == len(plan.pictures.starts) == len(plan.segments.starts)
+        assert plan_clip(config, seconds, shots=[3.3, 9.0, 21.0]).latents.length == plan.latents.length
         if len(plan.latents.starts) > 1:
             window = config.sequence_lengths(config.window_seconds)
             assert plan.latents.width == window.latents and plan.segments.width == window.segments

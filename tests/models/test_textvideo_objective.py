@@ -44,10 +44,10 @@ def test_one_batch_is_learnt_and_sampled_back() -> None:
     torch.manual_seed(0)
     batch = batch_of(2)
     objective = TextVideoObjective(Network(debug_network()), NONE)
-    optimizer = torch.optim.AdamW(objective.parameters(), lr=2e-3)
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3, betas=(0.9, 0.95))
     generator = torch.Generator().manual_seed(1)
     losses = []
-    for _ in range(400):
+    for _ in range(250):
         loss = objective(batch, generator).total
         optimizer.zero_grad()
         loss.backward()
@@ -55,7 +55,7 @@ def test_one_batch_is_learnt_and_sampled_back() -> None:
         losses.append(loss.item())
     # The untrained network returns zero, whose error is the variance of data plus that of noise.
     assert losses[0] == pytest.approx(2, abs=0.5)
-    assert sum(losses[-50:]) / 50 < 0.25
+    assert sum(losses[-25:]) / 25 < 0.35
     network = objective.model.eval()
     with torch.no_grad():
         prepared = network.prepare(batch.conditioning, 12)
@@ -64,7 +64,7 @@ def test_one_batch_is_learnt_and_sampled_back() -> None:
         # Each clip's conditions lead to its own latents and not to the other's.
         own = (made - batch.latents).square().mean()
         other = (made - batch.latents.flip(0)).square().mean()
-    assert own < 0.25 < other
+    assert own < 0.3 and other > 1
 
 
 def test_every_parameter_learns() -> None:

@@ -72,7 +72,6 @@ def test_synchformer(name: str, tolerance: float, stride: int) -> None:
     assert_near(f"mmaudio {name}: norm_tokens", tokens[:1, 1::97, : expected.shape[2]], expected, tolerance)
     made = network.summarise(tokens).flatten(0, 1)[None]
     assert_near(f"mmaudio {name}: features", made, recording.expected("features"), tolerance)
-    torch.testing.assert_close(network(segments).flatten(0, 1)[None], made)
 
 
 def test_names_of_the_published_synchformer() -> None:

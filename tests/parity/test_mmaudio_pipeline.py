@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from foleykit.codecs.vocode import vocode
-from foleykit.diffusion.flow import shifted_schedule
 from foleykit.diffusion.samplers import sample
 from foleykit.models.textvideo.network import Network, Prepared
-from foleykit.models.textvideo.pipeline import Guidance
+from foleykit.models.textvideo.pipeline import Guidance, even_times
 from foleykit.models.textvideo.presets import mmaudio
 from foleykit.video.picks import next_pictures, summed_times
 from parity.fixtures import Recording, assert_near, root
@@ -63,7 +62,7 @@ def test_sampling(name: str, network: str, tolerance: float) -> None:
                 seen.append((1 - t, x))
                 return guided(x, t)
 
-            made.append(sample(velocity, noise[index : index + 1], shifted_schedule(num_steps)))
+            made.append(sample(velocity, noise[index : index + 1], even_times(num_steps)))
         return torch.cat(made)
 
     done = set()
@@ -96,7 +95,7 @@ def test_features_to_sound() -> None:
     noise = recording.given("x0").transpose(1, 2)
     conditional, null = branches(network, recording, noise.shape[2], "neg_text")
     guided = Guidance(network, conditional, null, scale=stated["cfg_strength"], interval=EVERYWHERE)
-    normalised = sample(guided, noise, shifted_schedule(stated["steps"]))
+    normalised = sample(guided, noise, even_times(stated["steps"]))
     assert_near("mmaudio pipeline: x1", normalised.transpose(1, 2), recording.expected("x1"), 5e-4)
     latents = network.unnormalise(normalised)
     assert_near("mmaudio pipeline: latent", latents.transpose(1, 2), recording.expected("latent"), 5e-4)

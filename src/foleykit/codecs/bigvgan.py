@@ -168,7 +168,10 @@ def from_published(entries: Mapping[str, Tensor], config: BigVganConfig, *, sour
     Weight normalisation may be in either of torch's forms or folded in already. Raises ModelError when a name is
     missing or unknown, a shape differs, or the file's low-pass filters are not ours.
     """
-    folded = fold_weight_norm(entries)
+    try:
+        folded = fold_weight_norm(entries)
+    except ModelError as error:
+        raise ModelError(f"{source} does not fit; {error}") from error
     filters = {name for name in folded if FILTER_NAME.search(name)}
     for name in filters:
         if folded[name].numel() != NUM_TAPS or not torch.allclose(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -57,6 +58,8 @@ MD5 = {
     "synchformer_state_dict.pth": "5b2f5594b0730f70e41e549b7c94390c",
 }
 """Of the published files."""
+FIRST_WEIGHT = re.compile(r"conv_pre\.(weight|weight_v|parametrizations\.weight\.original1)")
+"""The vocoder's tensor whose second axis is the mel bins."""
 WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 VOCABULARY_NAMES = ("merges.txt", "bpe_simple_vocab_16e6.txt.gz")
 
@@ -235,19 +238,16 @@ def fitting(part: Part, paths: list[Path], config: TextVideoConfig, size: str) -
 
 
 def num_mels_of(part: Part, path: Path) -> int | None:
-    """Return the mel bins of a codec or a vocoder, by which their rates are told apart; None for other parts."""
+    """Return the mel bins of a codec or a vocoder, by which their rates are told apart; None where nothing tells."""
     match part:
         case "codec":
-            return int(entries_of(path)["decoder.conv_out.weight"].shape[0])
+            last = entries_of(path).get("decoder.conv_out.weight")
+            return None if last is None else last.shape[0]
         case "vocoder":
-            first = next(tensor for name, tensor in entries_of(path).items() if _is_first_weight(name))
-            return int(first.shape[1])
+            first = (tensor for name, tensor in entries_of(path).items() if FIRST_WEIGHT.fullmatch(name))
+            return next((tensor.shape[1] for tensor in first), None)
         case _:
             return None
-
-
-def _is_first_weight(name: str) -> bool:
-    return name.startswith("conv_pre.") and name.endswith(("weight_v", "original1", "conv_pre.weight"))
 
 
 def makers(found: Mapping[Part, Path], config: TextVideoConfig) -> list[Callable[[], dict[str, dict[str, Tensor]]]]:

@@ -22,7 +22,10 @@ FULL_CHUNK = 8
 
 
 def check_wishes(settings: Settings, model_name: str) -> None:
-    """Raise UsageError for wishes about ambience that a model without an ambient condition cannot meet."""
+    """Raise UsageError for wishes about ambience that a model without an ambient condition cannot meet.
+
+    Warns of wishes that have no effect, or another one than with other models.
+    """
     if settings.ambient not in ("auto", "quiet") or settings.ambient_library:
         raise UsageError(
             f'model "{model_name}" has no ambient condition: describe the background in --prompt, or ask for '
@@ -30,6 +33,8 @@ def check_wishes(settings: Settings, model_name: str) -> None:
         )
     if settings.ambient_level_db is not None:
         raise UsageError(f'model "{model_name}" has no ambient condition whose level could be set')
+    if negative_prompt(settings) and settings.guidance_scale is not None and settings.guidance_scale <= 1:
+        warnings.warn("a negative prompt has no effect at a guidance scale of 1 or below", stacklevel=2)
     if settings.ambient == "quiet":
         warnings.warn(
             f'model "{model_name}" has no ambient condition; quiet is asked for as negative prompt: {QUIET_WORDS}',

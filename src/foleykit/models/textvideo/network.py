@@ -164,7 +164,7 @@ class Network(nn.Module):
         self.register_buffer("latent_deviation", torch.ones(config.latent_width, 1))
 
     def _joint_block(self, *, is_last: bool) -> JointBlock:
-        """Return a block of the streams sound, pictures, context; in the last one the sound only reads the others."""
+        """Return a block of the streams sound, pictures and context; the last two end with the last one."""
         config = self.config
         return JointBlock(
             [
@@ -231,7 +231,6 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor, progress: Tensor, prepared: Prepared) -> Tensor:
         """Return the velocity (B, D, L) at `x` (B, D, L) and `progress` (B,), 0 at noise and 1 at data."""
-        config = self.config
         dtype = self.project_out.weight.dtype
         clip = (prepared.summary + self.time_in(self.time_features(progress).to(dtype)))[:, None]
         frame = clip + prepared.sync
@@ -244,8 +243,7 @@ class Network(nn.Module):
             sound = block(sound, (frame,), (latent_angles,))
         # By the clip's condition, not the frame's: published weights depend on it.
         shift, scale = self.modulation_out(nn.functional.silu(clip)).chunk(2, dim=-1)
-        velocity = self.project_out(self.norm(sound[0]) * (1 + scale) + shift)
-        assert velocity.shape[2] == config.latent_width
+        velocity: Tensor = self.project_out(self.norm(sound[0]) * (1 + scale) + shift)
         return velocity.transpose(1, 2).to(x.dtype)
 
     def angles(self, num_latent_frames: int, num_pictures: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from foleykit.codecs.vocode import vocode
 from foleykit.core.checkpoint import build_with_weights, frozen, with_weights
 from foleykit.core.config import load_config
 from foleykit.core.errors import InputError
-from foleykit.diffusion.flow import shifted_schedule
 from foleykit.diffusion.guidance import guide
 from foleykit.diffusion.samplers import sample
 from foleykit.diffusion.windows import WindowPlan, cut, merge, plan_windows
@@ -34,6 +34,7 @@ PICTURES_AT_ONCE = 8
 SEGMENTS_AT_ONCE = 2
 WINDOWS_AT_ONCE = 4
 """In one network call; bounds memory whatever the length of the video."""
+TEXTS_KEPT = 8
 MERGES_NAME = "merges.txt"
 EXACT = ("latent_mean", "latent_deviation")
 """Statistics that stay in float32 whatever the network's precision."""
@@ -119,6 +120,8 @@ class TextVideoPipeline:
         self.text = frozen(text, self.device)
         self.sync = frozen(sync, self.device)
         self.tokenizer = tokenizer
+        # Takes of one video share their texts.
+        self.encode_text = lru_cache(maxsize=TEXTS_KEPT)(self._encode_text)
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> TextVideoPipeline:
@@ -232,7 +235,7 @@ class TextVideoPipeline:
         return self.sync(torch.stack(stretches).to(self.device)).cpu()
 
     @torch.inference_mode()
-    def encode_text(self, text: str) -> Tensor:
+    def _encode_text(self, text: str) -> Tensor:
         """Return tokens (N, W) of `text`; of an empty one the stored features, which training used."""
         if not text.strip():
             return self.network.null_text.float()
@@ -334,8 +337,7 @@ class TextVideoPipeline:
             if progress is not None:
                 progress(done / num_steps)
 
-        schedule = shifted_schedule(num_steps)
-        normalised = sample(velocity, noise, schedule, sampler=sampling.sampler, on_step=on_step)
+        normalised = sample(velocity, noise, even_times(num_steps), sampler=sampling.sampler, on_step=on_step)
         return self.network.unnormalise(normalised)
 
     @torch.inference_mode()
@@ -368,22 +370,26 @@ class Guidance:
     def __call__(self, x: Tensor, t: float) -> Tensor:
         """Return the velocity (N, D, L) at the windows `x` and time `t`, in the dtype of `x`."""
         first, last = self.interval
+        parts = x.split(WINDOWS_AT_ONCE)
         if self.scale <= 1 or not first <= t <= last:
-            return torch.cat(
-                [self._ask(part, t, known) for part, known in zip(self._split(x), self.parts, strict=True)]
-            )
+            return torch.cat([self._ask(part, t, known) for part, known in zip(parts, self.parts, strict=True)])
         guided = []
-        for part, known in zip(self._split(x), self.pairs, strict=True):
+        for part, known in zip(parts, self.pairs, strict=True):
             shown, null = self._ask(torch.cat((part, part)), t, known).chunk(2)
             guided.append(guide(shown, null, self.scale))
         return torch.cat(guided)
 
-    def _split(self, x: Tensor) -> Sequence[Tensor]:
-        return x.split(WINDOWS_AT_ONCE)
-
     def _ask(self, x: Tensor, t: float, known: Prepared) -> Tensor:
         # The network counts from noise to data, the samplers from data to noise.
         return -self.network(x, torch.full((len(x),), 1 - t, device=x.device), known)
+
+
+def even_times(num_steps: int) -> list[float]:
+    """Return `num_steps + 1` even times from 1 to 0, rounded to float32 from noise to data as the release does.
+
+    To angles of 10 000 times the time, the last bit matters.
+    """
+    return [1 - progress for progress in torch.linspace(0, 1, num_steps + 1).tolist()]
 
 
 def held(values: Tensor, length: int) -> Tensor:
