@@ -36,7 +36,7 @@ from foleykit.training.loop import Run, TrainingConfig, fit
 
 
 def paper_training() -> TrainingConfig:
-    """Return the paper's optimiser and warm-up, and AudioCraft's cosine for what follows, which the paper leaves open."""
+    """Return the paper's optimiser and warm-up, then AudioCraft's cosine: the paper leaves open what follows."""
     return TrainingConfig(
         num_steps=20_000,
         learning_rate=1e-4,
