@@ -165,6 +165,13 @@ def test_a_saved_model_loads_to_the_same_sound(tmp_path: Path, mechanism: str) -
         FoleyGenPipeline.load(tmp_path / "model")
 
 
+def test_the_language_model_may_be_in_another_precision(tmp_path: Path) -> None:
+    loaded = FoleyGenPipeline.load(write_foleygen(tmp_path / "model"), dtype=torch.bfloat16)
+    assert loaded.lm.norm.weight.dtype == torch.bfloat16 and loaded.codec.log_mel.window.dtype == torch.float32
+    sound = loaded.generate(loaded.encode([frames_of(1)]), num_samples=RATE, ambient=noise_of(1))
+    assert sound.dtype == np.float32 and np.isfinite(sound).all()
+
+
 @pytest.mark.parametrize("config", [foleygen(), tiny_foleygen(), debug()], ids=["foleygen", "tiny", "debug"])
 def test_configs_survive_json(config: FoleyGenConfig) -> None:
     assert from_dict(FoleyGenConfig, to_dict(config)) == config

@@ -16,6 +16,12 @@ from foleykit.core.checkpoint import load_tensors
 from foleykit.core.errors import FoleyError, ModelError, UsageError
 from foleykit.models.foleygen.pipeline import FoleyGenPipeline
 from foleykit.models.foleygen.presets import debug
+from foleykit.recipes.avldm_evaluation import (
+    WorldSetArgs,
+    generate_condition,
+    quiet_ambient,
+    write_world_reference,
+)
 from foleykit.recipes.foleygen_batches import CodedVideo, CodesBatches
 from foleykit.recipes.foleygen_world import STAGES, FoleyGenTrainArgs, bundle, config_of, train
 from foleykit.recipes.world_data import WorldDataArgs
@@ -29,7 +35,7 @@ def args(tmp_path_factory: pytest.TempPathFactory, debug_model: Path) -> FoleyGe
         pytest.skip("the world needs MuJoCo: pip install 'foleykit[world]'")
     from foleykit.world.stream import make_take
 
-    world = WorldConfig(seconds=4.0, frame_size=(32, 32))
+    world = WorldConfig(seconds=8.0, frame_size=(32, 32))
     try:
         make_take(world, seed=0, index=0, split="train")
     except FoleyError as error:
@@ -99,6 +105,11 @@ def test_both_stages_train_resume_and_the_bundle_generates(args: FoleyGenTrainAr
     pipeline = FoleyGenPipeline.load(tmp_path / "model")
     sound = pipeline([np.zeros((75, 32, 32, 3), np.uint8)], num_samples=48_000, ambient=pipeline.quiet())
     assert sound.shape == (1, 48_000) and np.isfinite(sound).all()
+
+    held_out = WorldSetArgs(data=whole.data, folder=tmp_path / "set", num_clips=1)
+    infos = write_world_reference(held_out)
+    quiet = generate_condition(held_out, pipeline, "quiet", quiet_ambient(pipeline))
+    assert [path.stem for path in quiet.glob("*.wav")] == [info.clip_id for info in infos] != []
 
 
 def test_each_mechanism_has_its_own_folder_and_rate(args: FoleyGenTrainArgs, tmp_path: Path) -> None:

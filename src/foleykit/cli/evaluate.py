@@ -79,22 +79,24 @@ def run_world(args: WorldArgs) -> None:
 
 
 def run_model(args: ModelArgs) -> None:
-    """Score a model on clips of unseen places: quiet, true and retrieved ambience, a retrieval baseline, the dial."""
+    """Score a model on clips of unseen places: quiet, true and retrieved ambience, a retrieval baseline, the dial.
+
+    Models of the FoleyGen family compare no pictures with sounds: of them retrieval and its baseline are left out.
+    """
     from foleykit.evaluation.material_classifier import MaterialClassifier
     from foleykit.evaluation.plots import dial_curve
     from foleykit.evaluation.world import evaluate_world
     from foleykit.jobs.load import load
     from foleykit.models.avldm.pipeline import AvLdmPipeline
+    from foleykit.models.foleygen.pipeline import FoleyGenPipeline
     from foleykit.recipes import avldm_evaluation as recipe
     from foleykit.recipes.world_data import WorldDataArgs, open_world
     from foleykit.world.config import WorldConfig
 
     classifier = None if args.classifier is None else MaterialClassifier.load(args.classifier)
     model = load(args.model, device=args.device).model
-    if not isinstance(model, AvLdmPipeline):
-        raise ModelError(
-            f"{args.model}: unseen places are scored for models of the tiny-avldm kind; this one is another"
-        )
+    if not isinstance(model, AvLdmPipeline | FoleyGenPipeline):
+        raise ModelError(f"{args.model}: unseen places are scored for models that were trained on the world")
     world = WorldConfig(frame_size=model.config.frame_size, video_fps=model.config.video_fps)
     data = WorldDataArgs(cache=args.data, num_videos=args.num_videos, seed=args.seed, world=world)
     clips = recipe.WorldSetArgs(data=data, folder=args.output, num_clips=args.num_clips)
@@ -104,30 +106,34 @@ def run_model(args: ModelArgs) -> None:
         ambients = {
             "quiet": recipe.quiet_ambient(model),
             "neighbour": recipe.neighbour_ambient(reference),
-            "retrieved": recipe.retrieved_ambient(model),
         }
+        if isinstance(model, AvLdmPipeline):
+            ambients["retrieved"] = recipe.retrieved_ambient(model)
         folders = {
             name: recipe.generate_condition(
                 clips, model, name, ambient, guidance_scale=args.guidance_scale, progress=report
             )
             for name, ambient in ambients.items()
         }
-        folders["retrieval baseline"] = recipe.retrieve_condition(
-            clips, model, open_world(replace(data, num_videos=RETRIEVAL_VIDEOS), "train")
-        )
+        if isinstance(model, AvLdmPipeline):
+            folders["retrieval baseline"] = recipe.retrieve_condition(
+                clips, model, open_world(replace(data, num_videos=RETRIEVAL_VIDEOS), "train")
+            )
         result = evaluate_world(reference, folders, classifier=classifier, progress=report)
         report("dial", 0)
         dial = recipe.read_dial(clips, model)
         report("retrieval", 0)
-        retrieval = recipe.read_retrieval(clips, model)
+        retrieval = recipe.read_retrieval(clips, model) if isinstance(model, AvLdmPipeline) else None
     show(result, args.output, as_json=args.json)
     (args.output / "dial.json").write_text(json.dumps(asdict(dial), indent=2) + "\n")
     asked, heard = zip(*((point.level_db, point.gap_level_db) for point in dial.points), strict=True)
     dial_curve(args.output / "dial.png", asked, heard, dial.spearman)
-    (args.output / "retrieval.json").write_text(json.dumps(asdict(retrieval), indent=2) + "\n")
+    if retrieval is not None:
+        (args.output / "retrieval.json").write_text(json.dumps(asdict(retrieval), indent=2) + "\n")
     if not args.json:
         points = ", ".join(f"{point.level_db:.0f} → {point.gap_level_db:.1f}" for point in dial.points)
         print(f"ambience asked for → heard, dBFS: {points}; Spearman {dial.spearman:.3f}")
+    if not args.json and retrieval is not None:
         print(
             f"ambience that auto picks: right in {retrieval.num_right} of {retrieval.num_scenes} unseen scenes, "
             f"{retrieval.accuracy:.2f}; a blind draw {retrieval.chance:.2f}"

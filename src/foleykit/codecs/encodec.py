@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
+from foleykit.core.codes import check_codes
 from foleykit.core.errors import ConfigError, InputError
 
 PadMode = Literal["constant", "reflect"]
@@ -139,11 +140,3 @@ def transformers_config(config: EncodecConfig) -> Any:
     )
     assert stated.num_quantizers == config.num_codebooks
     return stated
-
-
-def check_codes(codes: Tensor, num_codebooks: int, codebook_size: int) -> None:
-    """Raise InputError unless `codes` are (B, K, L) with entries in [0, codebook_size)."""
-    if codes.ndim != 3 or codes.shape[1] != num_codebooks:
-        raise InputError(f"the codec has {num_codebooks} codebooks; codes {tuple(codes.shape)} do not fit")
-    if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < codebook_size:
-        raise InputError(f"codes run from 0 to {codebook_size - 1}; got {int(codes.min())} to {int(codes.max())}")

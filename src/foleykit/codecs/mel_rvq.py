@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from foleykit.audio.mel import LogMel
-from foleykit.codecs.encodec import check_codes
 from foleykit.codecs.istft_vocoder import IstftVocoder, IstftVocoderConfig
 from foleykit.codecs.residual_quantizer import ResidualQuantizer
+from foleykit.core.codes import check_codes
 from foleykit.core.errors import ConfigError, InputError
 from foleykit.nn.convnext import ChannelNorm, ConvNeXtBlock
 

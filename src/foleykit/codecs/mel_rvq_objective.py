@@ -36,7 +36,7 @@ class MelRvqObjectiveConfig:
     """Of the discriminators' features."""
     codebook_decay: float = 0.99
     """Of the averages that entries follow."""
-    revive_below: float = 0.3
+    revive_below: float = 0.1
     """Average members per batch under which an entry counts as dead."""
 
     def __post_init__(self) -> None:

@@ -171,7 +171,10 @@ class ClipShards(Sequence[ShardClip]):
 
     def frames(self, index: int, num_frames: int) -> NDArray[np.uint8]:
         """Return (T, H, W, 3) pictures spread evenly over a clip, as `frame_indices` chooses them."""
-        wanted = frame_indices(self._clips[index].num_frames, num_frames)
+        return self.frames_at(index, frame_indices(self._clips[index].num_frames, num_frames))
+
+    def frames_at(self, index: int, wanted: Sequence[int]) -> NDArray[np.uint8]:
+        """Return (T, H, W, 3), the pictures at positions `wanted` of a clip; raises MediaError when one is absent."""
         needed = set(wanted)
         pictures: dict[int, NDArray[np.uint8]] = {}
         with av.open(io.BytesIO(self.member(index, "mp4")), "r") as container:

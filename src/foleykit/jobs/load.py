@@ -29,6 +29,8 @@ def load(
         raise UsageError("models cannot be downloaded by this version; name a shipped model or a local folder")
     if dtype not in get_args(Dtype):
         raise UsageError(f'unknown dtype "{dtype}"; choose float32, bfloat16 or float16')
+    import torch
+
     description = describe_model(name)
     device = choose_device(device)
     model: AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline | TextVideoPipeline
@@ -36,14 +38,10 @@ def load(
         case "avldm":
             model = AvLdmPipeline.load(description.folder, device=device)
         case "action2sound":
-            import torch
-
             model = Action2SoundPipeline.load(description.folder, device=device, dtype=getattr(torch, dtype))
         case "foleygen":
-            model = FoleyGenPipeline.load(description.folder, device=device)
+            model = FoleyGenPipeline.load(description.folder, device=device, dtype=getattr(torch, dtype))
         case "textvideo":
-            import torch
-
             model = TextVideoPipeline.load(description.folder, device=device, dtype=getattr(torch, dtype))
         case _:
             assert_never(description.kind)

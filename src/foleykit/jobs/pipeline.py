@@ -379,8 +379,8 @@ class FoleyPipeline:
 
     def _precision(self) -> AbstractContextManager[object]:
         kind = torch.device(self.device).type
-        if isinstance(self.model, Action2SoundPipeline):
-            # Its large networks hold their weights in the wished precision; the others stay exact.
+        if isinstance(self.model, Action2SoundPipeline | FoleyGenPipeline):
+            # Their large networks hold their weights in the wished precision; the others stay exact.
             return nullcontext()
         return torch.autocast(kind, dtype=getattr(torch, self.dtype), enabled=self.dtype != "float32")
 

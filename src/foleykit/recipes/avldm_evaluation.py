@@ -1,17 +1,19 @@
-"""tiny-avldm on unseen places of the world: reference clips, generated conditions, baselines, the ambience dial."""
+"""Models on unseen places of the world: reference clips, generated conditions, baselines, the ambience dial."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foleykit.audio.ambient import AmbientClip
 from foleykit.audio.files import write_waveform
 from foleykit.audio.mel import LogMelConfig
 from foleykit.codecs.griffin_lim import LogMelGriffinLim
@@ -35,6 +37,37 @@ from foleykit.world.types import Place
 
 DIAL_LEVELS_DB = tuple(float(level) for level in np.linspace(-60, -15, 10))
 """Levels of the condition, in dBFS, at which the dial is read."""
+
+
+class Rates(Protocol):
+    """What a model's config says of its clocks."""
+
+    @property
+    def sample_rate(self) -> int: ...
+
+    @property
+    def video_fps(self) -> float: ...
+
+
+class SoundModel(Protocol):
+    """A loaded model of any family: pictures and an ambient clip to sound."""
+
+    @property
+    def config(self) -> Rates: ...
+
+    def encode(self, chunks: Iterable[NDArray[np.uint8]]) -> VideoFeatures: ...
+
+    def quiet(self) -> AmbientClip: ...
+
+    def generate(
+        self,
+        features: VideoFeatures,
+        *,
+        num_samples: int,
+        ambient: NDArray[np.float32],
+        seed: int = 0,
+        guidance_scale: float | None = None,
+    ) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +115,7 @@ def video_name(video: CachedVideo) -> str:
     return f"world{video.index:05d}"
 
 
-def clip_features(args: WorldSetArgs, pipeline: AvLdmPipeline) -> Iterator[tuple[ClipInfo, VideoFeatures]]:
+def clip_features(args: WorldSetArgs, pipeline: SoundModel) -> Iterator[tuple[ClipInfo, VideoFeatures]]:
     """Yield every reference clip with what the model's encoder sees in its frames."""
     videos = {video_name(video): video for video in open_world(args.data, "test")}
     fps = pipeline.config.video_fps
@@ -127,7 +160,7 @@ Ambient = Callable[[ClipInfo, VideoFeatures], NDArray[np.float32]]
 """Chooses the ambient condition (1, S) of a clip."""
 
 
-def quiet_ambient(pipeline: AvLdmPipeline) -> Ambient:
+def quiet_ambient(pipeline: SoundModel) -> Ambient:
     return lambda info, features: pipeline.quiet().waveform
 
 
@@ -141,7 +174,7 @@ def neighbour_ambient(reference: Path) -> Ambient:
 
 def generate_condition(
     args: WorldSetArgs,
-    pipeline: AvLdmPipeline,
+    pipeline: SoundModel,
     name: str,
     ambient: Ambient,
     *,
@@ -194,7 +227,7 @@ def spans_of(video: CachedVideo, config: AvLdmConfig) -> list[slice]:
     return [slice(start, start + window) for start in range(0, video.action.shape[0] - window + 1, window)]
 
 
-def read_dial(args: WorldSetArgs, pipeline: AvLdmPipeline, *, num_clips: int = 32) -> Dial:
+def read_dial(args: WorldSetArgs, pipeline: SoundModel, *, num_clips: int = 32) -> Dial:
     """Return the output's ambience at ten levels of one condition: the scene's own ambience, without actions."""
     reference = args.folder / "reference"
     rate = pipeline.config.sample_rate

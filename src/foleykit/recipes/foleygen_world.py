@@ -31,10 +31,11 @@ from foleykit.models.foleygen.objective import LanguageObjective
 from foleykit.models.foleygen.presets import debug, tiny_foleygen
 from foleykit.recipes.avldm_batches import AudioBatches
 from foleykit.recipes.foleygen_batches import CodedVideo, CodesBatches, code_video
+from foleykit.recipes.foleygen_shards import held_out_losses
 from foleykit.recipes.hifigan_vocoder import VocoderBatches, recorded, world_clips
 from foleykit.recipes.world_data import WorldDataArgs, once_per_video, open_world
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
-from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
+from foleykit.training.loop import Run, TrainingConfig, fit
 from foleykit.training.processes import join_processes
 from foleykit.world.types import Split
 
@@ -301,20 +302,7 @@ def train_lm(args: FoleyGenTrainArgs, on_step: Callable[[int, float], None] | No
     @torch.no_grad()
     def validate(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, LanguageModel)
-        objective = LanguageObjective(model, video_dropout=0.0)
-        losses = [objective(batch, step_generator(1, step)) for step, batch in enumerate(fixed)]
-        others = [
-            objective(replace(batch, video=batch.video.roll(1, 0)), step_generator(1, step)).total.item()
-            for step, batch in enumerate(fixed)
-        ]
-        scores = {
-            name: float(np.mean([loss.parts[name].item() for loss in losses]))
-            for name in losses[0].parts
-            if name.startswith("cross_entropy")
-        }
-        means = {name.replace("cross_entropy", "perplexity"): float(np.exp(value)) for name, value in scores.items()}
-        whole = {"loss": float(np.mean(list(scores.values()))), "loss_other_video": float(np.mean(others))}
-        return whole | scores | means
+        return held_out_losses(model, fixed)
 
     write_settings(args, training)
     run = Run(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from foleykit.core.errors import InputError
+from foleykit.core.codes import check_codes
 from foleykit.diffusion.guidance import guide
 from foleykit.models.foleygen.config import SamplingConfig
 from foleykit.models.foleygen.network import KeyValueCache, LanguageModel
@@ -32,7 +32,7 @@ def generate_codes(
     prompt longer than the whole or with codes that the model does not have.
     """
     config = model.config
-    check_prompt(prompt, config.num_codebooks, config.codebook_size)
+    check_codes(prompt, config.num_codebooks, config.codebook_size)
     tokens, first = prompted(prompt, num_frames, config.delays, config.special)
     num_steps = tokens.shape[2]
     mask = code_mask(num_frames, num_steps, config.delays, tokens.device)
@@ -41,7 +41,7 @@ def generate_codes(
     cache = KeyValueCache(visual.shape[1] + num_steps)
     read = 0
     for step in range(first, num_steps):
-        logits = model(tokens[:, :, read:step].repeat(num_branches, 1, 1), visual, cache)[:, :, -1]
+        logits = model(tokens[:, :, read:step].repeat(num_branches, 1, 1), visual, cache)[:, :, -1].float()
         if num_branches == 2:
             conditional, null = logits.chunk(2)
             logits = guide(conditional, null, sampling.guidance_scale)
@@ -64,13 +64,3 @@ def branches_of(model: LanguageModel, features: Tensor, guidance_scale: float) -
     if guidance_scale == 0:
         return model.condition(features, ~with_video)
     return model.condition(features.repeat(2, 1, 1), torch.cat((with_video, ~with_video)))
-
-
-def check_prompt(prompt: Tensor, num_codebooks: int, codebook_size: int) -> None:
-    """Raise InputError unless `prompt` is (B, K, P) with codes in [0, codebook_size)."""
-    if prompt.ndim != 3 or prompt.shape[1] != num_codebooks:
-        raise InputError(f"a prompt has {num_codebooks} codebooks; {tuple(prompt.shape)} does not fit")
-    if prompt.numel() and not 0 <= int(prompt.min()) <= int(prompt.max()) < codebook_size:
-        raise InputError(
-            f"codes of a prompt run from 0 to {codebook_size - 1}; got {int(prompt.min())} to {int(prompt.max())}"
-        )

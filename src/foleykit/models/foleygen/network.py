@@ -128,7 +128,7 @@ class LanguageModel(nn.Module):
 
     def condition(self, features: Tensor, has_video: Tensor) -> Tensor:
         """Return visual vectors (B, N, D) of `features` (B, N, W); the null where `has_video` (B,) is False."""
-        visual = self.visual_in(features)
+        visual = self.visual_in(features.to(self.visual_in.weight.dtype))
         return torch.where(has_video[:, None, None], visual, self.null_visual.to(visual.dtype))
 
     def forward(self, tokens: Tensor, visual: Tensor, cache: KeyValueCache | None = None) -> Tensor:
@@ -148,7 +148,7 @@ class LanguageModel(nn.Module):
         if not is_prefixed and num_visual:
             x = x + visual[:, self.config.timing.frame_at(positions, num_visual)].to(x.dtype)
         x = x + sinusoids(positions, self.config.width).to(x.dtype)
-        visibility = self._visibility(positions, num_prefix)
+        visibility = self._visibility(positions, first, num_prefix)
         for index, layer in enumerate(self.layers):
             x = layer(x, visibility, cache, index)
         if cache is not None:
@@ -166,10 +166,9 @@ class LanguageModel(nn.Module):
             dim=0
         )
 
-    def _visibility(self, positions: Tensor, num_prefix: int) -> Visibility:
-        """Return what the new `positions` see; a mask only where nothing simpler says the same."""
-        visual = self.config.visual
-        count, first = len(positions), int(positions[0])
+    def _visibility(self, positions: Tensor, first: int, num_prefix: int) -> Visibility:
+        """Return what the new `positions`, from `first` on, see; a mask only where nothing simpler says the same."""
+        visual, count = self.config.visual, len(positions)
         attention = "all_frame" if visual.mechanism == "aligned" else visual.mechanism
         if num_prefix == 0 or is_plainly_causal(attention, visual.rows):
             if first == 0:

@@ -49,9 +49,10 @@ class FoleyGenPipeline:
         self.library = tuple(library)
 
     @classmethod
-    def load(cls, folder: Path, *, device: str = "cpu") -> FoleyGenPipeline:
+    def load(cls, folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> FoleyGenPipeline:
         """Load a saved model: config.json, codec.safetensors, lm.safetensors, the video encoder, the folder `ambient`.
 
+        `dtype` is that of the language model, which is nearly all of the work; codec and video encoder stay in float32.
         Raises ModelError when a part is missing or does not fit.
         """
         config = load_config(FoleyGenConfig, folder / "config.json")
@@ -59,7 +60,7 @@ class FoleyGenPipeline:
             config,
             codec=with_weights(build_token_codec(config.codec), folder / "codec.safetensors"),
             video=load_visual_encoder(config.video, folder),
-            lm=with_weights(LanguageModel(config.lm), folder / "lm.safetensors"),
+            lm=with_weights(LanguageModel(config.lm), folder / "lm.safetensors").to(dtype),
             library=load_library(folder / "ambient", config.sample_rate),
             device=device,
         )
