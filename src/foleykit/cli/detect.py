@@ -16,7 +16,9 @@ class Args:
     file: Annotated[Path, Argument(help="Sound or video file, in any container.")]
     watermark_key: Annotated[
         Path | None,
-        Option(metavar="FILE", envvar="FOLEYKIT_WATERMARK_KEY", help="Look for the mark of this key, not the public one."),
+        Option(
+            metavar="FILE", envvar="FOLEYKIT_WATERMARK_KEY", help="Look for the mark of this key, not the public one."
+        ),
     ] = None
     speed_range: Annotated[
         float, Option(metavar="X", help="Look for changes of speed up to this share (0 to 0.2).")

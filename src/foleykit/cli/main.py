@@ -13,7 +13,20 @@ import typer
 import typer.core
 
 from foleykit import __version__
-from foleykit.cli import data, demo, detect, doctor, evaluate, evaluate_media, generate, index, listen, models, train, world
+from foleykit.cli import (
+    data,
+    demo,
+    detect,
+    doctor,
+    evaluate,
+    evaluate_media,
+    generate,
+    index,
+    listen,
+    models,
+    train,
+    world,
+)
 from foleykit.cli.command import EvaluateGroup, as_command
 from foleykit.cli.show import print_error
 from foleykit.core.errors import FoleyError, UsageError

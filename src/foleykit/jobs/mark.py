@@ -48,8 +48,12 @@ def key_name(key: bytes) -> str:
 def read_key(path: Path) -> bytes:
     """Return the key in a file, without white space around it; raises UsageError for one that is missing or short."""
     if not path.is_file():
-        raise UsageError(f"{path}: no such file; a watermark key is a file with {_LEAST_KEY_BYTES} random bytes or more")
+        raise UsageError(
+            f"{path}: no such file; a watermark key is a file with {_LEAST_KEY_BYTES} random bytes or more"
+        )
     key = path.read_bytes().strip()
     if len(key) < _LEAST_KEY_BYTES:
-        raise UsageError(f"{path} holds {len(key)} bytes; a watermark key needs at least {_LEAST_KEY_BYTES} random ones")
+        raise UsageError(
+            f"{path} holds {len(key)} bytes; a watermark key needs at least {_LEAST_KEY_BYTES} random ones"
+        )
     return key

@@ -117,9 +117,7 @@ class FoleyPipeline:
             loudness_lufs=loudness,
             is_marked=watermark,
         )
-        takes = self.takes(
-            video, settings, with_stems=stems, watermark_key=watermark_key, limits=limits, report=report
-        )
+        takes = self.takes(video, settings, with_stems=stems, watermark_key=watermark_key, limits=limits, report=report)
         return next(takes)
 
     def takes(
