@@ -292,7 +292,8 @@ def append(path: Path, record: object) -> None:
 
 def run_report(args: argparse.Namespace) -> None:
     records = [json.loads(line) for path in args.files for line in path.read_text(encoding="utf-8").splitlines()]
-    clips = [record for record in records if isinstance(record, dict)]
+    # Shares of the work may overlap.
+    clips = list({record["name"]: record for record in records if isinstance(record, dict)}.values())
     if clips:
         report_attacks(clips)
     p_values = [value for record in records if isinstance(record, list) for value in record]
