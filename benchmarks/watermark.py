@@ -5,7 +5,8 @@
     python benchmarks/watermark.py report A.jsonl... B.jsonl...
     python benchmarks/watermark.py speed
 
-`report` prints tables for benchmarks/results; several processes may share the work and save their own files. The clips are of three kinds: mixes of the world, recordings of actions with and
+`report` prints tables for benchmarks/results; several processes may share the work and save their own files. The
+clips are of three kinds: mixes of the world, recordings of actions with and
 without a background, and sound that a model generated (a folder of .wav files without a mark). `--half tune` takes
 every second clip, on which settings may be chosen; `--half test` the others.
 """
@@ -278,7 +279,7 @@ def run_attacks(args: argparse.Namespace) -> None:
             wrong_bits = None if heard.message is None else bin(heard.message ^ message).count("1")
             record["rows"][name] = (is_found, wrong_bits, heard.score)
             if args.verbose and not is_found:
-                print(f"  missed: {clip.name} ({clip.kind}) {name}: {heard.score:.1f}, p {heard.p_value:.1e}, {heard.verdict}")
+                print(f"  missed: {clip.name} ({clip.kind}) {name}: {heard.score:.1f}, p {heard.p_value:.0e}")
         if args.verbose:
             print(f"{number + 1}/{len(clips)} {clip.name} SNR {marked.snr_db:.1f} dB", flush=True)
         append(args.save, record)
@@ -291,7 +292,8 @@ def append(path: Path, record: object) -> None:
 
 def run_report(args: argparse.Namespace) -> None:
     records = [json.loads(line) for path in args.files for line in path.read_text(encoding="utf-8").splitlines()]
-    clips = [record for record in records if isinstance(record, dict)]
+    # Shares of the work may overlap.
+    clips = list({record["name"]: record for record in records if isinstance(record, dict)}.values())
     if clips:
         report_attacks(clips)
     p_values = [value for record in records if isinstance(record, list) for value in record]
@@ -303,7 +305,9 @@ def report_attacks(records: list[dict[str, Any]]) -> None:
     per_clip = [(record["kind"], record["snr_db"], record["loudness_lu"]) for record in records]
     kinds = sorted({record["kind"] for record in records})
     print("clips:", ", ".join(f"{sum(k == kind for k, _, _ in per_clip)} {kind}" for kind in kinds))
-    print("\n| treatment | found | 95 % interval | message read | bits right where read | score, median (lowest tenth) |")
+    print(
+        "\n| treatment | found | 95 % interval | message read | bits right where read | score, median (lowest tenth) |"
+    )
     print("|---|---|---|---|---|---|")
     for name in records[0]["rows"]:
         values = [record["rows"][name] for record in records]
@@ -316,7 +320,7 @@ def report_attacks(records: list[dict[str, Any]]) -> None:
             f"{100 * read / len(values):.1f} % | {100 * right:.2f} % | {np.median(scores):.1f} "
             f"({np.quantile(scores, 0.1):.1f}) |"
         )
-    print("\n| clips | SNR of the mark, median dB | lowest | highest | loudness of the mark against the sound, median LU |")
+    print("\n| clips | SNR of the mark, median dB | lowest | highest | its loudness against the sound's, median LU |")
     print("|---|---|---|---|---|")
     for kind in [*kinds, "all"]:
         chosen = [(snr, loud) for k, snr, loud in per_clip if kind in (k, "all")]

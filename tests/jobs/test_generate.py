@@ -152,7 +152,7 @@ def test_the_sidecar_says_what_was_made_from_what(make: Make, clip: Path) -> Non
     values = json.loads(take.sidecar.read_text())
     assert values["settings"]["seed"] == 5
     assert values["settings"]["num_steps"] >= 1 and values["settings"]["guidance_scale"] is not None
-    assert values["watermark"] is None
+    assert len(values["watermark"]["message"]) == 4 and values["watermark"]["key"] == "public"
     assert values["model"]["licence"] == "cc0-1.0"
     assert values["input"]["seconds"] == 2.0
     assert values["output"]["is_picture_copied"]

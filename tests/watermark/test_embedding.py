@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from fixtures.foley import RATE, hits
 from numpy.typing import NDArray
 
+from fixtures.foley import RATE, hits
 from foleykit.core.errors import InputError
 from foleykit.watermark import embed
 from foleykit.watermark.spectrum import MAX_STRENGTH, frames_of, levels_of, num_frames, power_of
@@ -93,7 +93,7 @@ def test_blocks_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     ("waveform", "rate"), [(np.zeros(10), 16_000), (np.zeros((1, 0)), 16_000), (np.zeros((1, 10)), 4000)]
 )
 def test_impossible_input_is_refused(waveform: NDArray[np.float32], rate: int) -> None:
-    with pytest.raises(InputError, match="needs a waveform"):
+    with pytest.raises(InputError, match="needs"):
         embed(waveform, rate, 7, KEY)
     with pytest.raises(InputError, match="shape of the whole"):
         embed(hits(), RATE, 7, KEY, parts=(np.zeros((1, 5), np.float32),))

@@ -65,7 +65,8 @@ def read_waveform(
 def write_waveform(path: Path | str, waveform: NDArray[np.float32], sample_rate: int, *, note: str = "") -> None:
     """Write `waveform` (C, S) or (S,) as 32-bit float WAV or 24-bit FLAC, by the suffix of `path`.
 
-    `note` becomes the comment tag. The file appears only when it is complete. FLAC cannot hold samples beyond [-1, 1]: they are clipped with a warning.
+    `note` becomes the comment tag. The file appears only when it is complete. FLAC cannot hold samples beyond [-1, 1]:
+    they are clipped with a warning.
 
     Raises InputError for another suffix, an empty waveform or one that is not finite.
     """

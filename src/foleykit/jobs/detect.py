@@ -1,4 +1,4 @@
-"""Say whether foleykit made the sound of a file: by the mark in the sound, signed credentials, and the note in its tags."""
+"""Say whether foleykit made the sound of a file: by the mark in it, by signed credentials, by the note in its tags."""
 
 from __future__ import annotations
 

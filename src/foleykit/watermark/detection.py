@@ -119,7 +119,7 @@ def detect_parts(
 def _detect_part(waveform: NDArray[np.float32], sample_rate: int, key: bytes, speed_range: float) -> Detection:
     if waveform.ndim != 2 or waveform.shape[-1] == 0 or sample_rate < 8000:
         raise InputError(
-            f"a detector needs a waveform (channels, samples) at 8 kHz or more; got {waveform.shape} at {sample_rate} Hz"
+            f"a detector needs (channels, samples) at 8 kHz or more; got {waveform.shape} at {sample_rate} Hz"
         )
     sound = at_rate(waveform, sample_rate, RATE, max(1, resampled_length(waveform.shape[-1], sample_rate, RATE)))
     power = power_of(frames_of(sound, 0, num_frames(sound.shape[-1])))

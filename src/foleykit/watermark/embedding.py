@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from foleykit.audio.resample import resampled_length
 from foleykit.core.errors import InputError
-from foleykit.watermark.code import PUBLIC_KEY, marked_signs, signs
+from foleykit.watermark.code import NUM_SLOTS, PUBLIC_KEY, marked_signs, signs
 from foleykit.watermark.spectrum import (
     FRAME,
     HOP,
+    NUM_BANDS,
     RATE,
     SLOT_HOPS,
     at_rate,
@@ -119,11 +120,13 @@ def _gains(waveform: NDArray[np.float32], block: range, tiles: NDArray[np.float3
 
 def _best_shift(waveform: NDArray[np.float32], key: bytes) -> int:
     """Return the number of hops by which the pattern starts early, for the best agreement with the sound as it is."""
-    fold: NDArray[np.float32] | np.float32 = np.float32(0)
-    for block in _blocks(waveform.shape[-1]):
+    blocks = list(_blocks(waveform.shape[-1]))
+    loudest = max(float(power_of(frames_of(waveform, block.start, len(block))).max()) for block in blocks)
+    fold = np.zeros((1, SLOT_HOPS, NUM_SLOTS, NUM_BANDS), np.float32)
+    for block in blocks:
         power, inner = _with_margin(waveform, block)
-        fold = fold + by_period(louder_than_around(plane_of(power, float(power.max())))[inner]).sum(0)
-    scores = agreement(np.asarray(fold)[None], pattern_spectra(signs(key)[None]))[0, 0]
+        fold += by_period(louder_than_around(plane_of(power, loudest))[inner], first=block.start).sum(0)
+    scores = agreement(fold, pattern_spectra(signs(key)[None]))[0, 0]
     hop, slot = np.unravel_index(scores.argmax(), scores.shape)
     return int(-(hop - _CENTRE + SLOT_HOPS * slot) % PERIOD_HOPS)
 

@@ -69,17 +69,21 @@ def louder_than_around(plane: Plane, speed: float = 1.0) -> NDArray[np.float32]:
     return box_mean((excess * weight).astype(np.float32), 1, 0)
 
 
-def by_period(louder: NDArray[np.float32], speed: float = 1.0) -> NDArray[np.float32]:
-    """Return `louder` (F, bands) on the clock of the mark: (periods, hops of a slot, slots, bands), padded with zeros."""
+def by_period(louder: NDArray[np.float32], speed: float = 1.0, *, first: int = 0) -> NDArray[np.float32]:
+    """Return `louder` (F, bands) on the clock of the mark: (periods, hops of a slot, slots, bands), padded with zeros.
+
+    `first` is the number of the first frame in its sound.
+    """
     count = int(len(louder) * speed)
     if speed != 1.0:
         time = np.arange(count) / speed
-        first = np.minimum(time.astype(np.int64), len(louder) - 2)
-        share = (time - first)[:, None].astype(np.float32)
-        louder = louder[first] * (1 - share) + louder[first + 1] * share
-    num_periods = max(1, -(-count // PERIOD_HOPS))
+        before = np.clip(time.astype(np.int64), 0, len(louder) - 2)
+        share = (time - before)[:, None].astype(np.float32)
+        louder = louder[before] * (1 - share) + louder[before + 1] * share
+    lead = first % PERIOD_HOPS
+    num_periods = max(1, -(-(lead + count) // PERIOD_HOPS))
     whole = np.zeros((num_periods * PERIOD_HOPS, NUM_BANDS), np.float32)
-    whole[:count] = louder[:count]
+    whole[lead : lead + count] = louder[:count]
     return whole.reshape(num_periods, NUM_SLOTS, SLOT_HOPS, NUM_BANDS).transpose(0, 2, 1, 3)
 
 
