@@ -35,7 +35,7 @@ def args(tmp_path_factory: pytest.TempPathFactory, debug_model: Path) -> FoleyGe
         pytest.skip("the world needs MuJoCo: pip install 'foleykit[world]'")
     from foleykit.world.stream import make_take
 
-    world = WorldConfig(seconds=8.0, frame_size=(32, 32))
+    world = WorldConfig(seconds=6.0, frame_size=(32, 32))
     try:
         make_take(world, seed=0, index=0, split="train")
     except FoleyError as error:

@@ -19,7 +19,7 @@ from foleykit.core.errors import InputError, ModelError
 from foleykit.core.timeline import Timeline
 from foleykit.core.types import VideoFeatures
 from foleykit.encoders.visual import load_visual_encoder
-from foleykit.models.foleygen.config import FoleyGenConfig
+from foleykit.models.foleygen.config import FoleyGenConfig, SamplingConfig
 from foleykit.models.foleygen.generation import generate_codes
 from foleykit.models.foleygen.network import LanguageModel
 from foleykit.video.chunks import overlapping_chunks
@@ -142,30 +142,48 @@ class FoleyGenPipeline:
         sampling = config.sampling
         if guidance_scale is not None:
             sampling = replace(sampling, guidance_scale=guidance_scale)
-        generator = torch.Generator().manual_seed(seed)
-        total = prompt.shape[2] + timeline.num_latent_frames
-        codes = prompt
-        for start, stop in windows(prompt.shape[2], total, config.window_frames, config.stride_frames):
-            known = codes[:, :, start:]
+        codes = self._write(
+            values,
+            prompt,
+            timeline.num_latent_frames,
+            sampling=sampling,
+            generator=torch.Generator().manual_seed(seed),
+            progress=progress,
+        )
+        waveform = self.codec.decode(codes)[0].float().cpu().numpy()
+        skipped = prompt.shape[2] * config.hop_length
+        return waveform[:, skipped : skipped + num_samples]
 
-            def on_step(done: int, count: int, known: int = codes.shape[2], stop: int = stop) -> None:
+    def _write(
+        self,
+        values: Tensor,
+        prompt: Tensor,
+        num_frames: int,
+        *,
+        sampling: SamplingConfig,
+        generator: torch.Generator,
+        progress: Callable[[float], None] | None,
+    ) -> Tensor:
+        """Return the codes of `prompt` (1, K, P) and of `num_frames` that follow, window after window."""
+        config, num_known, codes = self.config, prompt.shape[2], prompt
+        for start, stop in windows(num_known, num_known + num_frames, config.window_frames, config.stride_frames):
+            written = codes.shape[2]
+
+            def on_step(done: int, count: int, written: int = written, stop: int = stop) -> None:
                 if progress is not None:
-                    made = known - prompt.shape[2] + (stop - known) * done / count
-                    progress(made / timeline.num_latent_frames)
+                    progress((written - num_known + (stop - written) * done / count) / num_frames)
 
-            written = generate_codes(
+            window = generate_codes(
                 self.lm,
                 self._seen_from(values, start),
-                known,
+                codes[:, :, start:],
                 stop - start,
                 sampling=sampling,
                 generator=generator,
                 on_step=on_step,
             )
-            codes = torch.cat((codes, written[:, :, known.shape[2] :]), dim=2)
-        waveform = self.codec.decode(codes)[0].float().cpu().numpy()
-        skipped = prompt.shape[2] * config.hop_length
-        return waveform[:, skipped : skipped + num_samples]
+            codes = torch.cat((codes, window[:, :, written - start :]), dim=2)
+        return codes
 
     def _covering(self, values: Tensor, num_frames: int) -> Tensor:
         """Return the visual vectors (N, D) of `num_frames` codes; raises InputError where they are of another time."""
