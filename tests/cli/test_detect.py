@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from fixtures.foley import hits
 
+from fixtures.foley import hits
 from foleykit.audio.files import write_waveform
 from foleykit.cli.main import main
 from foleykit.watermark import embed

@@ -10,9 +10,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from fixtures.foley import hits
 from numpy.typing import NDArray
 
+from fixtures.foley import hits
 from foleykit.audio.files import read_waveform, write_waveform
 from foleykit.core.errors import MediaError, UsageError
 from foleykit.jobs.detect import DetectRequest, detect_file
@@ -176,9 +176,7 @@ def test_results_are_signed_where_there_is_a_certificate(
     certificate = make_certificate(tmp_path)
 
     def made(name: str) -> Path:
-        request = GenerateRequest(
-            video=clip, output=tmp_path / name, model=str(debug_model), certificate=certificate
-        )
+        request = GenerateRequest(video=clip, output=tmp_path / name, model=str(debug_model), certificate=certificate)
         return generate(request, pipeline=pipeline).takes[0].output
 
     output = made("out.mp4")
@@ -211,7 +209,9 @@ def test_a_new_note_replaces_an_old_one_and_nothing_else(clip: Path, tmp_path: P
     assert note is not None and note.watermark != "0000"
 
 
-@pytest.mark.parametrize("value", ["", "nothing", "foleykit-provenance", "foleykit-provenance {", "foleykit-provenance []"])
+@pytest.mark.parametrize(
+    "value", ["", "nothing", "foleykit-provenance", "foleykit-provenance {", "foleykit-provenance []"]
+)
 def test_tags_that_are_no_note_are_none(value: str) -> None:
     assert find_note({"comment": value}) is None
 
