@@ -53,7 +53,7 @@ $(VENV)/.run: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(PIP) -e '.[world,train,published,flow,web,test]'
+	$(PIP) -e '.[world,train,published,flow,provenance,web,test]'
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test

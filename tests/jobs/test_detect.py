@@ -188,7 +188,7 @@ def test_results_are_signed_where_there_is_a_certificate(
     assert (found.sidecar, found.note is not None) == ("same file", True)
     assert "signed by Test Studio, unchanged since" in found.summary()
     with pytest.warns(UserWarning, match="cannot hold content credentials"):
-        assert not read_sidecar(made("out.mkv").with_suffix(".json")).output.is_signed
+        assert not read_sidecar(made("other.mkv").with_suffix(".json")).output.is_signed
 
 
 def test_a_new_note_replaces_an_old_one_and_nothing_else(clip: Path, tmp_path: Path) -> None:

@@ -103,7 +103,8 @@ def read_credentials(path: Path) -> Credentials | None:
             state="invalid", signer="", generator="", watermark=None, content_sha256=None, problems=(str(error),)
         )
     manifest = store["manifests"][store["active_manifest"]]
-    own = next((one["data"] for one in manifest.get("assertions", ()) if one["label"].startswith(_LABEL)), {})
+    assertions = manifest.get("assertions", ())
+    own: dict[str, Any] = next((one["data"] for one in assertions if one["label"].startswith(_LABEL)), {})
     generators = manifest.get("claim_generator_info") or [{}]
     results = store.get("validation_results", {}).get("activeManifest", {})
     state = str(store.get("validation_state", "Invalid")).lower()

@@ -54,18 +54,24 @@ def marked_signs(key: bytes, message: int) -> NDArray[np.float32]:
     """
     if not 0 <= message < 2**MESSAGE_BITS:
         raise InputError(f"a message lies between 0 and {2**MESSAGE_BITS - 1}, not {message}")
-    chips = codebook()[message]
+    chips = _words(np.array([message]))[0]
     return signs(key) * np.where(layout() == _SYNCHRONISATION, np.float32(1), chips[layout()])
 
 
 @cache
 def codebook() -> NDArray[np.float32]:
     """Return the words (65536, 32) of the Reed-Muller code RM(2, 5) as signs; two words differ in 8 chips or more."""
+    return _words(np.arange(2**MESSAGE_BITS))
+
+
+def _words(messages: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the words (N, 32) of `messages` (N,)."""
     place = (np.arange(NUM_CHIPS) >> np.arange(5)[:, None]) & 1
     pairs = [place[high] & place[low] for high in range(5) for low in range(high)]
-    generator = np.array([np.ones(NUM_CHIPS, np.int64), *place, *pairs])
-    bits = (np.arange(2**MESSAGE_BITS)[:, None] >> np.arange(MESSAGE_BITS)) & 1
-    return (1 - 2 * (bits @ generator % 2)).astype(np.float32)
+    # In floating point, whose matrix product is fast; sums of at most 16 are exact.
+    generator = np.array([np.ones(NUM_CHIPS), *place, *pairs], np.float32)
+    bits = ((messages[:, None] >> np.arange(MESSAGE_BITS)) & 1).astype(np.float32)
+    return 1 - 2 * (bits @ generator % 2)
 
 
 def read_chips(tiles: NDArray[np.float32], key: bytes) -> tuple[int, float]:

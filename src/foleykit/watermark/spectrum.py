@@ -136,7 +136,8 @@ def levels_of(power: NDArray[np.float32]) -> Levels:
         ],
         axis=1,
     )
-    share = _share_within(box_mean(spent, _AROUND_HOPS, 0), around[:, 0] * 10 ** (-MARK_SNR_DB / 10))
+    budget = around[:, 0] * np.float32(10 ** (-MARK_SNR_DB / 10))
+    share = _share_within(box_mean(spent, _AROUND_HOPS, 0), budget)
     strength = np.minimum(MAX_STRENGTH, share[:, None] * relative) * is_above_floor
     return Levels(power=local, strength=strength.astype(np.float32))
 
