@@ -108,3 +108,19 @@ def test_another_encoder_is_refused(tmp_path: Path) -> None:
 def test_files_without_pictures_have_no_score(tmp_path: Path) -> None:
     write_waveform(tmp_path / "sound.wav", 0.1 * np.ones((1, 32_000), np.float32), 16_000)
     assert np.isnan(SyncNetwork.load().score(tmp_path / "sound.wav", tmp_path / "sound.wav", seconds=None))
+
+
+def test_a_video_is_scored_with_any_sound(tmp_path: Path) -> None:
+    from evaluation.test_real_report import write_video
+
+    sound = 0.1 * np.random.default_rng(0).standard_normal(96_000).astype(np.float32)
+    write_video(tmp_path / "clip.mkv", sound)
+    write_waveform(tmp_path / "other.wav", sound[None, ::-1].copy(), 16_000)
+    write_waveform(tmp_path / "short.wav", sound[None, :8000], 16_000)
+    network = SyncNetwork.load()
+    own, other, short = (
+        network.score(tmp_path / name, tmp_path / "clip.mkv", seconds=3.0)
+        for name in ("clip.mkv", "other.wav", "short.wav")
+    )
+    assert 0 < own < 1 and 0 < other < 1 and own != other and np.isnan(short)
+    assert SyncNetwork.load().score(tmp_path / "clip.mkv", tmp_path / "clip.mkv", seconds=3.0) == own

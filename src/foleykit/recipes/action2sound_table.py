@@ -307,7 +307,7 @@ class Listener:
     @cached_property
     def seen(self) -> list[Tensor]:
         """Return what the judge sees in every clip."""
-        return [self.judge.look(np.asarray(clip.frames)) for clip in self.found.clips]
+        return [self.judge.look(np.array(clip.frames)) for clip in self.found.clips]
 
     def columns(self, folder: Path, *, is_shuffled: bool = False) -> dict[str, Estimate]:
         """Return the figures of a folder of sounds; shuffled, every clip gets the sound of one half the set away."""
