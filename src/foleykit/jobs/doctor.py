@@ -24,11 +24,12 @@ OPTIONAL = {
     "lancedb": "libraries of millions of clips; pip install 'foleykit[index]'",
     "ray": "preparing data on a cluster; pip install 'foleykit[cluster]'",
     "fastapi": "the page of listening tests; pip install 'foleykit[web]'",
+    "c2pa": "signed content credentials; pip install 'foleykit[provenance]'",
     "diffusers": "networks at published size; pip install 'foleykit[published]'",
 }
 HARMFUL_WHEN_BROKEN = ("torchvision", "torchaudio")
 """Never used here, but a broken build of one takes transformers and diffusers down with it."""
-DISTRIBUTIONS = {"PIL": "pillow"}
+DISTRIBUTIONS = {"PIL": "pillow", "c2pa": "c2pa-python"}
 
 
 @dataclass(frozen=True, kw_only=True)
