@@ -343,7 +343,7 @@ def run_unmarked(args: argparse.Namespace) -> None:
     rng = np.random.default_rng((1, args.first))
     done = 0
     for turn in range(4):
-        for video in list(world_videos(*args.world))[args.first :: args.every]:
+        for video in islice(world_videos(*args.world), args.first, None, args.every):
             for variant in range(len(video.ambient)):
                 mix = world_mix(video, variant)
                 # A key of its own for every window; windows of a second turn lie between those of the first.

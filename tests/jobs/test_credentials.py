@@ -34,7 +34,7 @@ def wav(tmp_path: Path) -> Path:
 
 def test_what_was_signed_is_read_back(wav: Path, certificate: Certificate) -> None:
     assert read_credentials(wav) is None
-    sign(wav, certificate, NOTE, parent=None)
+    sign(wav, certificate, NOTE, title="sound", parent=None)
     found = read_credentials(wav)
     assert found is not None
     # Nobody's trust list holds a certificate that we made ourselves.
@@ -47,13 +47,15 @@ def test_what_was_signed_is_read_back(wav: Path, certificate: Certificate) -> No
 def test_a_video_names_its_parent(clip: Path, make_video, certificate: Certificate, tmp_path: Path) -> None:
     path = tmp_path / "made.mp4"
     path.write_bytes(clip.read_bytes())
-    sign(path, certificate, make_note(is_composite=True, watermark=None, content_sha256=None), parent=clip)
+    sign(
+        path, certificate, make_note(is_composite=True, watermark=None, content_sha256=None), title="made", parent=clip
+    )
     found = read_credentials(path)
     assert found is not None and found.state == "valid" and found.watermark is None
 
 
 def test_a_changed_sample_breaks_the_seal(wav: Path, certificate: Certificate) -> None:
-    sign(wav, certificate, NOTE, parent=None)
+    sign(wav, certificate, NOTE, title="sound", parent=None)
     content = bytearray(wav.read_bytes())
     at = content.index(b"data") + 500
     content[at] ^= 1
@@ -67,11 +69,11 @@ def test_mistakes_are_one_line(wav: Path, certificate: Certificate, tmp_path: Pa
     with pytest.raises(UsageError, match="no such file"):
         Certificate(chain=tmp_path / "absent.pem", private_key=certificate.private_key)
     with pytest.raises(UsageError, match="not an unencrypted private key"):
-        sign(wav, Certificate(chain=certificate.chain, private_key=certificate.chain), NOTE, parent=None)
+        sign(wav, Certificate(chain=certificate.chain, private_key=certificate.chain), NOTE, title="sound", parent=None)
     before = wav.read_bytes()
     other = tmp_path / "other"
     other.mkdir()
     strangers = make_certificate(other)
     with pytest.raises(UsageError, match="cannot be signed"):
-        sign(wav, Certificate(chain=wav, private_key=strangers.private_key), NOTE, parent=None)
+        sign(wav, Certificate(chain=wav, private_key=strangers.private_key), NOTE, title="sound", parent=None)
     assert wav.read_bytes() == before

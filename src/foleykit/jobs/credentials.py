@@ -56,8 +56,8 @@ def is_available() -> bool:
     return find_spec("c2pa") is not None
 
 
-def sign(path: Path, certificate: Certificate, note: Note, *, parent: Path | None) -> None:
-    """Sign the file `path` in place: what its sound is, its mark, and the video `parent` that it was made from.
+def sign(path: Path, certificate: Certificate, note: Note, *, title: str, parent: Path | None) -> None:
+    """Sign the file `path` in place, as `title`: what its sound is, its mark, and the video `parent` it was made from.
 
     No time stamp is asked for, so that nothing is sent anywhere. Raises ModelError without the package and UsageError
     for a certificate that cannot sign.
@@ -74,7 +74,7 @@ def sign(path: Path, certificate: Certificate, note: Note, *, parent: Path | Non
             certificate.private_key.read_bytes(),
             None,
         )
-        with c2pa.Signer.from_info(info) as signer, c2pa.Builder(_manifest(path, note)) as builder:
+        with c2pa.Signer.from_info(info) as signer, c2pa.Builder(_manifest(title, note)) as builder:
             if parent is not None and parent.suffix.lower() in SUFFIXES:
                 with parent.open("rb") as source:
                     described = {"title": parent.name, "relationship": "parentOf"}
@@ -119,11 +119,11 @@ def read_credentials(path: Path) -> Credentials | None:
     )
 
 
-def _manifest(path: Path, note: Note) -> dict[str, Any]:
+def _manifest(title: str, note: Note) -> dict[str, Any]:
     name, version = note.generator.split(" ", 1)
     return {
         "claim_generator_info": [{"name": name, "version": version}],
-        "title": path.name.lstrip("."),
+        "title": title,
         "assertions": [
             {
                 "label": "c2pa.actions",

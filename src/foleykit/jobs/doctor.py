@@ -25,11 +25,12 @@ OPTIONAL = {
     "ray": "preparing data on a cluster; pip install 'foleykit[cluster]'",
     "cv2": "the optical-flow baseline on real videos; pip install 'foleykit[flow]'",
     "fastapi": "the page of listening tests; pip install 'foleykit[web]'",
+    "c2pa": "signed content credentials; pip install 'foleykit[provenance]'",
     "diffusers": "networks at published size; pip install 'foleykit[published]'",
 }
 HARMFUL_WHEN_BROKEN = ("torchvision", "torchaudio")
 """Never used here, but a broken build of one takes transformers and diffusers down with it."""
-DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless"}
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "c2pa": "c2pa-python"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -202,7 +202,7 @@ def write_take(
     clock("write", 0)
     output = files.add(take.output)
     is_picture_copied = soundtrack.write(output, audio_codec=request.audio_codec)
-    is_signed = sign_output(output, soundtrack, request.certificate)
+    is_signed = sign_output(output, take.output.name, soundtrack, request.certificate)
     stems = {stem_path(take.output, name): name for name in soundtrack.stem_names}
     for path, name in stems.items():
         soundtrack.write_stem(files.add(path), name)
@@ -218,7 +218,7 @@ def write_take(
     return replace(take, seed=soundtrack.settings.seed, stems=tuple(stems))
 
 
-def sign_output(path: Path, soundtrack: Soundtrack, certificate: Certificate | None) -> bool:
+def sign_output(path: Path, title: str, soundtrack: Soundtrack, certificate: Certificate | None) -> bool:
     """Sign the written file where there is a certificate and its container holds credentials; return whether."""
     if certificate is None:
         return False
@@ -230,7 +230,8 @@ def sign_output(path: Path, soundtrack: Soundtrack, certificate: Certificate | N
         return False
     has_pictures = path.suffix.lower() not in SOUND_SUFFIXES
     note = soundtrack.note(has_pictures=has_pictures)
-    sign(path, certificate, note, parent=soundtrack.video.path if note.source_type == COMPOSITE else None)
+    parent = soundtrack.video.path if note.source_type == COMPOSITE else None
+    sign(path, certificate, note, title=title, parent=parent)
     return True
 
 

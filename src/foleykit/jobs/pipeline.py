@@ -278,6 +278,8 @@ class FoleyPipeline:
             settings=settings,
             ambience=OWN_CHOICE if clip is None else clip.name,
         )
+        # A long sound is held once: marked, it takes the place of what was generated.
+        del generated, action
         if settings.is_marked:
             report("mark", 0)
             alone = mark(alone, watermark_key)

@@ -63,8 +63,8 @@ def embed(
     The change is a gain for each cell of time and frequency, found from `waveform` alone. `parts` (C, S) are waveforms
     whose sum is `waveform`, or some of them: the same gains are applied to them, so that sums stay sums.
     Of the offsets at which the pattern may start, all alike to the detector, the one is taken with which the sound
-    agrees best already: that costs no distortion (informed embedding, Cox et al. 1999). Memory beyond the waveforms
-    themselves does not grow with the length. Digital silence stays silence.
+    agrees best already: that costs no distortion (informed embedding, Cox et al. 1999). Memory beyond the
+    waveforms themselves does not grow with the length, at 16 kHz. Digital silence stays silence.
 
     Raises InputError for a rate under 8 kHz, an empty waveform, a part of another shape, or a message beyond 16 bits.
     """
@@ -84,11 +84,10 @@ def embed(
         for sound, mark in zip(sounds, marks, strict=True):
             _add_block(mark, overlap_add(gains * frames_of(sound, block.start, len(block))), block.start)
     full = [at_rate(mark, RATE, sample_rate, waveform.shape[-1]) for mark in marks]
-    return Marked(
-        waveform=waveform + full[0],
-        parts=tuple(part + mark for part, mark in zip(parts, full[1:], strict=True)),
-        snr_db=_ratio_db(waveform, full[0]),
-    )
+    snr_db = _ratio_db(waveform, full[0])
+    for sound, mark in zip((waveform, *parts), full, strict=True):
+        mark += sound
+    return Marked(waveform=full[0], parts=tuple(full[1:]), snr_db=snr_db)
 
 
 def _blocks(num_samples: int) -> Iterator[range]:
@@ -140,5 +139,5 @@ def _add_block(mark: NDArray[np.float32], piece: NDArray[np.float32], first_fram
 
 
 def _ratio_db(sound: NDArray[np.float32], mark: NDArray[np.float32]) -> float:
-    energies = [float(np.square(values, dtype=np.float64).sum()) for values in (sound, mark)]
+    energies = [float(np.vdot(values, values)) for values in (sound, mark)]
     return 10 * math.log10(energies[0] / energies[1]) if min(energies) > 0 else math.inf

@@ -25,7 +25,8 @@ MAX_STRENGTH = 0.15
 _FIRST_HZ, _LAST_HZ, _NARROWEST_HZ, _QUALITY = 190.0, 7400.0, 125.0, 9.0
 _AROUND_HOPS = 100
 _NEAR_HOPS = 2
-_FLOOR_POWER = (1e-5 * FRAME / 4) ** 2
+FLOOR_POWER = (1e-5 * FRAME / 4) ** 2
+"""Power of a bin below which there is nothing to mark: a tone at -100 dBFS, noise at about -80 dBFS."""
 _SHARES = 10 ** np.arange(-4, 1.01, 0.25)
 # The squares of four overlapping Hann windows sum to 1.5.
 _SYNTHESIS = np.float32(1 / 1.5)
@@ -127,7 +128,7 @@ def levels_of(power: NDArray[np.float32]) -> Levels:
     # Differences of running sums can fall below zero by rounding.
     local = np.maximum(local, 0)
     around = np.maximum(box_mean(power.sum(1, keepdims=True), _AROUND_HOPS, 0), 0)
-    is_above_floor = local / (local + np.float32(_FLOOR_POWER))
+    is_above_floor = local / (local + np.float32(FLOOR_POWER))
     relative = around / width.sum() / (local + np.float32(1e-20))
     spent = np.stack(
         [

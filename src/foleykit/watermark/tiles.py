@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from foleykit.watermark.code import NUM_SLOTS, is_synchronisation
 from foleykit.watermark.spectrum import (
-    _FLOOR_POWER,
+    FLOOR_POWER,
     MAX_STRENGTH,
     NUM_BANDS,
     SLOT_HOPS,
@@ -44,7 +44,7 @@ class Plane:
 def plane_of(power: NDArray[np.float32], loudest: float) -> Plane:
     """Return the plane of frames with `power` (F, bins)."""
     levels = levels_of(power)
-    faint = 0.1 * np.float32(_FLOOR_POWER + loudest * _DEPTH)
+    faint = 0.1 * np.float32(FLOOR_POWER + loudest * _DEPTH)
     # The dips between the peaks of noise are deep and say little; a share of the local level fills them.
     log_power = np.log(power + np.float32(_DIP) * to_bins(levels.power) + faint)
     return Plane(log_power=log_power, levels=levels, loudest=loudest)
