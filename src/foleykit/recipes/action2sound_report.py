@@ -185,10 +185,10 @@ class Table:
             f"95 % intervals over clips. {hardware()}. Weights {self.model['weights']}, "
             f"manifest {str(protocol['manifest_sha256'])[:12]}.\n",
             "FD is Fréchet distance on the embedding of our material classifier, not FAD. AV-Sync is the mean "
-            "probability of our sync classifier: the true mix shows what true sound gets, the shuffled row is chance. It "
-            "sees through this model's own encoder, so that generated sound can get more than true sound; onset F1 rests "
-            "on what really happened. AV-Sim, in the place of a CLAP score, is the cosine of our own audio-visual "
-            "similarity, which retrieval maximises. Definitions: docs/metrics.md.\n",
+            "probability of our sync classifier: the true mix shows what true sound gets, the shuffled row is chance. "
+            "It sees through this model's own encoder, so that generated sound can get more than true sound; onset F1 "
+            "rests on what really happened. AV-Sim, in the place of a CLAP score, is the cosine of our own "
+            "audio-visual similarity, which retrieval maximises. Definitions: docs/metrics.md.\n",
             "## Unseen places of the world\n",
             world.main.to_markdown() + "\n",
             *(f"Left out: {name}, {why}." for name, why in self.rows_left_out.items()),
