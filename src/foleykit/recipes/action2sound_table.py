@@ -27,9 +27,10 @@ from foleykit.evaluation.networks import MaterialNetwork, NetworkName, PairNetwo
 from foleykit.evaluation.protocols import MediaProtocol
 from foleykit.evaluation.report import Report, Row
 from foleykit.evaluation.sync_network import SyncNetwork
+from foleykit.evaluation.world import SHUFFLED as SHUFFLED_PAIRS
 from foleykit.evaluation.world import TRUE_MIX, evaluate_world
 from foleykit.models.avldm.pipeline import AvLdmPipeline
-from foleykit.recipes.action2sound_report import SHUFFLED_TRUTH, Table, WorldPart
+from foleykit.recipes.action2sound_report import Table, WorldPart
 from foleykit.recipes.avldm_evaluation import Dial, DialPoint, WorldSetArgs, read_dial, with_denoiser, without_vocoder
 from foleykit.recipes.table_clips import (
     ClipSet,
@@ -223,7 +224,7 @@ def world_part(
     report = evaluate_world(found.reference, folders, classifier=classifier, progress=progress)
     listener = Listener(found=found, pipeline=maker.pipeline, judge=judge)
     truth, other = listener.columns(found.reference), listener.columns(found.reference, is_shuffled=True)
-    columns = {TRUE_MIX: truth, SHUFFLED_TRUTH: other} | {
+    columns = {TRUE_MIX: truth, SHUFFLED_PAIRS: other} | {
         name: listener.columns(folder) for name, folder in folders.items()
     }
     rows = {row.name: replace(row, estimates={**row.estimates, **columns.get(row.name, {})}) for row in report.rows}
@@ -232,7 +233,7 @@ def world_part(
         return replace(report, metrics=WORLD_COLUMNS, rows=tuple(rows[name] for name in names))
 
     return WorldPart(
-        main=part([TRUE_MIX, SHUFFLED_TRUTH, *main]),
+        main=part([TRUE_MIX, SHUFFLED_PAIRS, *main]),
         pools=part([*pools, "retrieved condition"]),
         frame_rates=part([*rates, "retrieved condition"]),
         dial=_dial(args, clips, maker.pipeline, sounds, progress),

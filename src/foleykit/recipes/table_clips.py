@@ -94,7 +94,7 @@ def real_clips(
         try:
             clips += _clips_of(path, pipeline, clips_per_video)
         except MediaError as error:
-            left_out[path.name] = str(error)
+            left_out[path.name] = str(error).removeprefix(f"{path}: ")
         progress("read videos", (number + 1) / len(paths))
     for clip in clips:
         write_waveform(reference / f"{clip.clip_id}.wav", clip.recorded, pipeline.config.sample_rate)
