@@ -9,6 +9,7 @@ from foleykit.core.errors import UsageError
 from foleykit.jobs.models import describe_model
 from foleykit.jobs.pipeline import FoleyPipeline
 from foleykit.jobs.soundtrack import Dtype
+from foleykit.jobs.voices import Model
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
 from foleykit.models.foleygen.pipeline import FoleyGenPipeline
@@ -33,7 +34,7 @@ def load(
 
     description = describe_model(name)
     device = choose_device(device)
-    model: AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline | TextVideoPipeline
+    model: Model
     match description.kind:
         case "avldm":
             model = AvLdmPipeline.load(description.folder, device=device)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import assert_never
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from foleykit.audio.ambient import AmbientClip
@@ -19,24 +17,17 @@ from foleykit.audio.loudness import normalise
 from foleykit.audio.mix import duck_gain
 from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
-from foleykit.core.types import VideoFeatures
-from foleykit.jobs import text_model
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
 from foleykit.jobs.library import clip_by_key, embedding_space, nearest_clip
 from foleykit.jobs.mark import mark
 from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.original import read_original
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
+from foleykit.jobs.voices import Model, Scene, voice_of
 from foleykit.models.avldm.pipeline import AvLdmPipeline
-from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
-from foleykit.models.foleygen.pipeline import FoleyGenPipeline
-from foleykit.models.textvideo.pipeline import TextVideoPipeline
-from foleykit.models.textvideo.pipeline import VideoFeatures as TextVideoFeatures
 from foleykit.retrieval import open_index
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
-from foleykit.video.io import VideoReader
 from foleykit.video.probe import probe
-from foleykit.video.shots import ShotDetector
 from foleykit.watermark import PUBLIC_KEY
 
 OWN_CHOICE = "none"
@@ -45,32 +36,12 @@ FADE_SECONDS = 0.02
 """Ramp between the original and the new sound where the new sound does not fill the video."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    """A video as a model sees and hears it."""
-
-    info: VideoInfo
-    start: Fraction
-    """Second from which there is new sound."""
-    end: Fraction
-    """Second up to which there is new sound."""
-    features: VideoFeatures | TextVideoFeatures
-    shots: tuple[float, ...] = ()
-    """Seconds from `start` at which the picture cuts to another shot."""
-
-    @property
-    def frame_features(self) -> VideoFeatures:
-        """The features, of a model that has them frame by frame."""
-        assert isinstance(self.features, VideoFeatures)
-        return self.features
-
-
 class FoleyPipeline:
     """A loaded model that takes video files; `foleykit.load` returns one."""
 
     def __init__(
         self,
-        model: AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline | TextVideoPipeline,
+        model: Model,
         description: ModelDescription,
         *,
         device: str,
@@ -80,6 +51,7 @@ class FoleyPipeline:
         self.description = description
         self.device = device
         self.dtype = dtype
+        self.voice = voice_of(model, description.name, device=device, dtype=dtype)
 
     @property
     def matcher(self) -> AvLdmPipeline:
@@ -152,8 +124,8 @@ class FoleyPipeline:
         report: Report = no_report,
     ) -> Iterator[Soundtrack]:
         """Yield soundtracks with seeds `settings.seed`, +1, +2...; the video is looked at once."""
-        settings = self.resolve(settings)
-        self._check_wishes(settings, with_stems=with_stems)
+        self.voice.check(settings, with_stems=with_stems)
+        settings = self.voice.resolve(settings)
         recording = self._recording(settings)
         report("read", 0)
         info = video if isinstance(video, VideoInfo) else probe(video, limits)
@@ -168,89 +140,18 @@ class FoleyPipeline:
             seeded = replace(settings, seed=settings.seed + take)
             yield self._voice(scene, seeded, clip, with_stems, watermark_key, report)
 
-    def resolve(self, settings: Settings) -> Settings:
-        """Return `settings` with the model's own values where they name none."""
-        sampling = self.model.config.sampling
-        if settings.guidance_scale is None:
-            settings = replace(settings, guidance_scale=sampling.guidance_scale)
-        if isinstance(self.model, FoleyGenPipeline):
-            if settings.num_steps is not None:
-                warnings.warn("num_steps has no effect: this model takes one step per frame of codes", stacklevel=2)
-            return replace(settings, num_steps=None)
-        own = self.model.config.sampling.num_steps
-        return replace(settings, num_steps=own if settings.num_steps is None else settings.num_steps)
-
     def look(self, info: VideoInfo, settings: Settings, *, report: Report = no_report) -> Scene:
-        """Decode the span's pictures at the model's rate and size and encode them, in flat memory."""
-        start, end = span(info, settings)
-        if isinstance(self.model, TextVideoPipeline):
-            return self._look_in_full(self.model, info, start, end, report)
-        config = self.model.config
-        size = config.frame_size
-        if isinstance(self.model, FoleyGenPipeline):
-            size = self.model.config.reading_size(info.height, info.width)
-        reader = VideoReader(info, fps=config.video_fps, size=size, start=start, end=end)
-        expected = len(reader)
-
-        detector = ShotDetector(config.video_fps)
-        shots: list[float] = []
-
-        def chunks() -> Iterator[NDArray[np.uint8]]:
-            done = 0
-            for chunk in reader:
-                shots.extend(detector.update(chunk))
-                yield chunk
-                done += len(chunk)
-                report("look", min(1.0, done / expected))
-
+        """Return the span that `settings` name as the model sees it."""
         report("look", 0)
-        with self._precision():
-            features = self.model.encode(chunks())
+        scene = self.voice.look(info, *span(info, settings), report)
         report("look", 1)
-        return Scene(info=info, start=start, end=end, features=features, shots=tuple(shots))
-
-    @staticmethod
-    def _look_in_full(
-        model: TextVideoPipeline, info: VideoInfo, start: Fraction, end: Fraction, report: Report
-    ) -> Scene:
-        """Return the span as a model sees it that scales pictures itself."""
-        detector = ShotDetector(model.config.video_fps)
-        shots: list[float] = []
-        report("look", 0)
-        features = text_model.look(
-            model,
-            info,
-            start=start,
-            end=end,
-            on_frames=lambda chunk: shots.extend(detector.update(chunk)),
-            progress=lambda share: report("look", share),
-        )
-        report("look", 1)
-        return Scene(info=info, start=start, end=end, features=features, shots=tuple(shots))
-
-    def _check_wishes(self, settings: Settings, *, with_stems: bool) -> None:
-        """Raise UsageError for what the model cannot be asked."""
-        name = self.description.name
-        if isinstance(self.model, TextVideoPipeline):
-            text_model.check_wishes(settings, name)
-            if with_stems:
-                raise UsageError(f'model "{name}" has no ambient condition and so no stems of action and ambience')
-            return
-        if with_stems and isinstance(self.model, FoleyGenPipeline):
-            raise UsageError(
-                f'model "{name}" makes no stems: a language model that is told another ambience makes another sound, '
-                "not a part of the first"
-            )
-        if settings.prompt or settings.negative_prompt:
-            raise UsageError(f'model "{name}" reads no text; leave out the prompts or use a model of family textvideo')
+        return scene
 
     def _ambience(self, clip: AmbientClip | None, scene: Scene, settings: Settings) -> AmbientClip | None:
-        """Return what the model hears as ambience: `clip`, or else its own choice; None where it hears none."""
-        if isinstance(self.model, TextVideoPipeline):
-            return None
-        clip = clip or (self.model.quiet() if settings.ambient == "quiet" else self._retrieve(scene, settings))
-        if clip is None and settings.ambient_level_db is not None:
-            warnings.warn("ambient_level has no effect: no ambient clip is heard; name one with ambient", stacklevel=3)
+        """Return what the model hears as ambience: `clip`, or else what the pictures or the model itself choose."""
+        if clip is None and settings.ambient_library:
+            clip = self._nearest(scene, settings)
+        clip = clip or self.voice.choose(scene, settings)
         return None if clip is None else self._prepare(clip, settings)
 
     def _voice(
@@ -267,8 +168,9 @@ class FoleyPipeline:
         num_samples = max(1, round(scene.info.duration * OUTPUT_RATE))
         generated = self._generate(scene, settings, clip, "generate", report)
         action = None
-        if with_stems and not isinstance(self.model, TextVideoPipeline):
-            action = self._generate(scene, settings, self.model.quiet(), "action", report)
+        if with_stems:
+            quiet = self.voice.choose(scene, replace(settings, ambient="quiet"))
+            action = self._generate(scene, settings, quiet, "action", report)
         alone = Soundtrack(
             video=scene.info,
             num_samples=num_samples,
@@ -298,40 +200,7 @@ class FoleyPipeline:
         def progress(fraction: float) -> None:
             report(stage, fraction)
 
-        if isinstance(self.model, TextVideoPipeline):
-            assert isinstance(scene.features, TextVideoFeatures)
-            return self.model.generate(
-                scene.features,
-                num_samples=num_samples,
-                prompt=settings.prompt,
-                negative_prompt=text_model.negative_prompt(settings),
-                seed=settings.seed,
-                num_steps=settings.num_steps,
-                guidance_scale=settings.guidance_scale,
-                shots=scene.shots,
-                progress=progress,
-            )
-        with self._precision():
-            if isinstance(self.model, FoleyGenPipeline):
-                return self.model.generate(
-                    scene.frame_features,
-                    num_samples=num_samples,
-                    ambient=None if clip is None else clip.waveform,
-                    seed=settings.seed,
-                    guidance_scale=settings.guidance_scale,
-                    progress=progress,
-                )
-            assert clip is not None
-            return self.model.generate(
-                scene.frame_features,
-                num_samples=num_samples,
-                ambient=clip.waveform,
-                seed=settings.seed,
-                num_steps=settings.num_steps,
-                guidance_scale=settings.guidance_scale,
-                shots=scene.shots,
-                progress=progress,
-            )
+        return self.voice.speak(scene, settings, clip, num_samples, progress)
 
     def _recording(self, settings: Settings) -> AmbientClip | None:
         if settings.ambient in BUILT_IN:
@@ -362,12 +231,9 @@ class FoleyPipeline:
                 return None
             return clip_by_key(index, settings.ambient_clip, self.model.config.sample_rate)
 
-    def _retrieve(self, scene: Scene, settings: Settings) -> AmbientClip | None:
-        """Return the clip that fits the pictures; None where the model has an ambience of its own to choose."""
-        assert not isinstance(self.model, TextVideoPipeline)
-        with self._precision():
-            if not settings.ambient_library:
-                return None if isinstance(self.model, FoleyGenPipeline) else self.model.retrieve(scene.frame_features)
+    def _nearest(self, scene: Scene, settings: Settings) -> AmbientClip:
+        """Return the clip of the user's library that fits the pictures best."""
+        with self.voice.precision():
             embedding = self.matcher.embed_video(scene.frame_features)
         with closing(open_index(settings.ambient_library)) as index:
             return nearest_clip(index, embedding, settings.ambient_filter, self.model.config.sample_rate)
@@ -378,13 +244,6 @@ class FoleyPipeline:
         if settings.ambient_level_db is not None:
             waveform = at_level(waveform, settings.ambient_level_db)
         return AmbientClip(name=clip.name, waveform=waveform)
-
-    def _precision(self) -> AbstractContextManager[object]:
-        kind = torch.device(self.device).type
-        if isinstance(self.model, Action2SoundPipeline | FoleyGenPipeline):
-            # Their large networks hold their weights in the wished precision; the others stay exact.
-            return nullcontext()
-        return torch.autocast(kind, dtype=getattr(torch, self.dtype), enabled=self.dtype != "float32")
 
 
 def span(info: VideoInfo, settings: Settings) -> tuple[Fraction, Fraction]:

@@ -1,0 +1,340 @@
+"""What the one path from video to sound asks of a model, and how each family answers it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Protocol, assert_never
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foleykit.audio.ambient import AmbientClip
+from foleykit.core.errors import UsageError
+from foleykit.core.progress import Report
+from foleykit.core.types import VideoFeatures
+from foleykit.jobs.soundtrack import Dtype, Settings
+from foleykit.models.avldm.pipeline import AvLdmPipeline
+from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
+from foleykit.models.foleygen.pipeline import FoleyGenPipeline
+from foleykit.models.textvideo.pipeline import TextVideoPipeline
+from foleykit.models.textvideo.pipeline import VideoFeatures as TextVideoFeatures
+from foleykit.video.info import VideoInfo
+from foleykit.video.io import VideoReader
+from foleykit.video.shots import ShotDetector
+
+Model = AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline | TextVideoPipeline
+
+QUIET_WORDS = "background noise, ambience, hum, hiss, wind, music"
+"""What a model without an ambient condition is led away from when it is asked for action alone."""
+FULL_CHUNK = 8
+"""Frames of the video's own size that are in memory at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A video as a model sees it."""
+
+    info: VideoInfo
+    start: Fraction
+    """Second from which there is new sound."""
+    end: Fraction
+    """Second up to which there is new sound."""
+    features: VideoFeatures | TextVideoFeatures
+    shots: tuple[float, ...] = ()
+    """Seconds from `start` at which the picture cuts to another shot."""
+
+    @property
+    def frame_features(self) -> VideoFeatures:
+        """The features, of a model that has them frame by frame."""
+        assert isinstance(self.features, VideoFeatures)
+        return self.features
+
+
+class Voice(Protocol):
+    """A model of any family, as the path from video to sound sees it."""
+
+    def check(self, settings: Settings, *, with_stems: bool) -> None:
+        """Raise UsageError for what the model cannot be asked, and warn of what has no effect."""
+        ...
+
+    def resolve(self, settings: Settings) -> Settings:
+        """Return `settings` with the model's own values where they name none."""
+        ...
+
+    def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
+        """Decode a span's pictures as the model wants them and encode them, in flat memory."""
+        ...
+
+    def choose(self, scene: Scene, settings: Settings) -> AmbientClip | None:
+        """Return the ambience for "quiet" or "auto" without a library; None where the model chooses while it speaks."""
+        ...
+
+    def speak(
+        self,
+        scene: Scene,
+        settings: Settings,
+        clip: AmbientClip | None,
+        num_samples: int,
+        progress: Callable[[float], None],
+    ) -> NDArray[np.float32]:
+        """Return a waveform (1, `num_samples`) for a scene, in the ambience of `clip` where the model hears one."""
+        ...
+
+    def precision(self) -> AbstractContextManager[object]:
+        """Return the context in which the model computes."""
+        ...
+
+
+def voice_of(model: Model, name: str, *, device: str, dtype: Dtype) -> Voice:
+    """Return the voice of a loaded model; `name` is what its user calls it."""
+    match model:
+        case AvLdmPipeline() | Action2SoundPipeline():
+            return AvLdmVoice(model, name, device=device, dtype=dtype)
+        case FoleyGenPipeline():
+            return FoleyGenVoice(model, name)
+        case TextVideoPipeline():
+            return TextVideoVoice(model, name)
+        case _:
+            assert_never(model)
+
+
+class _Watch:
+    """Hears of every chunk of frames that passes: where shots begin, and how much is done."""
+
+    def __init__(self, fps: float, report: Report, num_frames: int) -> None:
+        self._detector = ShotDetector(fps)
+        self._report = report
+        self._num_frames = num_frames
+        self._done = 0
+        self.shots: list[float] = []
+
+    def passing(self, chunks: VideoReader, *, is_cut: bool = True) -> Iterator[NDArray[np.uint8]]:
+        """Yield `chunks`; of two streams of one video, one is looked at for cuts."""
+        for chunk in chunks:
+            if is_cut:
+                self.shots.extend(self._detector.update(chunk))
+            yield chunk
+            self._done += len(chunk)
+            self._report("look", min(1.0, self._done / self._num_frames))
+
+
+class AvLdmVoice:
+    """Action from the pictures, ambience from a clip: tiny-avldm and Action2Sound at published size."""
+
+    def __init__(self, model: AvLdmPipeline | Action2SoundPipeline, name: str, *, device: str, dtype: Dtype) -> None:
+        self._model, self._name = model, name
+        self._device, self._dtype = device, dtype
+
+    def check(self, settings: Settings, *, with_stems: bool) -> None:
+        refuse_prompts(settings, self._name)
+
+    def resolve(self, settings: Settings) -> Settings:
+        sampling = self._model.config.sampling
+        return with_sampling(settings, num_steps=sampling.num_steps, guidance_scale=sampling.guidance_scale)
+
+    def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
+        config = self._model.config
+        reader = VideoReader(info, fps=config.video_fps, size=config.frame_size, start=start, end=end)
+        watch = _Watch(config.video_fps, report, len(reader))
+        with self.precision():
+            features = self._model.encode(watch.passing(reader))
+        return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots))
+
+    def choose(self, scene: Scene, settings: Settings) -> AmbientClip | None:
+        if settings.ambient == "quiet":
+            return self._model.quiet()
+        with self.precision():
+            return self._model.retrieve(scene.frame_features)
+
+    def speak(
+        self,
+        scene: Scene,
+        settings: Settings,
+        clip: AmbientClip | None,
+        num_samples: int,
+        progress: Callable[[float], None],
+    ) -> NDArray[np.float32]:
+        assert clip is not None
+        with self.precision():
+            return self._model.generate(
+                scene.frame_features,
+                num_samples=num_samples,
+                ambient=clip.waveform,
+                seed=settings.seed,
+                num_steps=settings.num_steps,
+                guidance_scale=settings.guidance_scale,
+                shots=scene.shots,
+                progress=progress,
+            )
+
+    def precision(self) -> AbstractContextManager[object]:
+        if isinstance(self._model, Action2SoundPipeline):
+            # Its large networks hold their weights in the wished precision; the others stay exact.
+            return nullcontext()
+        kind = torch.device(self._device).type
+        return torch.autocast(kind, dtype=getattr(torch, self._dtype), enabled=self._dtype != "float32")
+
+
+class FoleyGenVoice:
+    """A language model over codes, which goes on from the ambience that it is given, if any."""
+
+    def __init__(self, model: FoleyGenPipeline, name: str) -> None:
+        self._model, self._name = model, name
+
+    def check(self, settings: Settings, *, with_stems: bool) -> None:
+        refuse_prompts(settings, self._name)
+        if with_stems:
+            raise UsageError(
+                f'model "{self._name}" makes no stems: a language model that is told another ambience makes another '
+                "sound, not a part of the first"
+            )
+        if settings.num_steps is not None:
+            warnings.warn("num_steps has no effect: this model takes one step per frame of codes", stacklevel=2)
+
+    def resolve(self, settings: Settings) -> Settings:
+        return with_sampling(
+            replace(settings, num_steps=None),
+            num_steps=None,
+            guidance_scale=self._model.config.sampling.guidance_scale,
+        )
+
+    def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
+        config = self._model.config
+        size = config.reading_size(info.height, info.width)
+        reader = VideoReader(info, fps=config.video_fps, size=size, start=start, end=end)
+        watch = _Watch(config.video_fps, report, len(reader))
+        features = self._model.encode(watch.passing(reader))
+        return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots))
+
+    def choose(self, scene: Scene, settings: Settings) -> AmbientClip | None:
+        if settings.ambient == "quiet":
+            return self._model.quiet()
+        if settings.ambient_level_db is not None:
+            warnings.warn("ambient_level has no effect: no ambient clip is heard; name one with ambient", stacklevel=2)
+        return None
+
+    def speak(
+        self,
+        scene: Scene,
+        settings: Settings,
+        clip: AmbientClip | None,
+        num_samples: int,
+        progress: Callable[[float], None],
+    ) -> NDArray[np.float32]:
+        return self._model.generate(
+            scene.frame_features,
+            num_samples=num_samples,
+            ambient=None if clip is None else clip.waveform,
+            seed=settings.seed,
+            guidance_scale=settings.guidance_scale,
+            progress=progress,
+        )
+
+    def precision(self) -> AbstractContextManager[object]:
+        # The language model holds its weights in the wished precision; codec and encoder stay exact.
+        return nullcontext()
+
+
+class TextVideoVoice:
+    """Pictures and text to sound, without an ambient condition."""
+
+    def __init__(self, model: TextVideoPipeline, name: str) -> None:
+        self._model, self._name = model, name
+
+    def check(self, settings: Settings, *, with_stems: bool) -> None:
+        name = self._name
+        if settings.ambient not in ("auto", "quiet") or settings.ambient_library:
+            raise UsageError(
+                f'model "{name}" has no ambient condition: describe the background in --prompt, or ask for '
+                "--ambient quiet"
+            )
+        if settings.ambient_level_db is not None:
+            raise UsageError(f'model "{name}" has no ambient condition whose level could be set')
+        if with_stems:
+            raise UsageError(f'model "{name}" has no ambient condition and so no stems of action and ambience')
+        if negative_prompt(settings) and settings.guidance_scale is not None and settings.guidance_scale <= 1:
+            warnings.warn("a negative prompt has no effect at a guidance scale of 1 or below", stacklevel=2)
+        if settings.ambient == "quiet":
+            warnings.warn(
+                f'model "{name}" has no ambient condition; quiet is asked for as negative prompt: {QUIET_WORDS}',
+                stacklevel=2,
+            )
+
+    def resolve(self, settings: Settings) -> Settings:
+        sampling = self._model.config.sampling
+        return with_sampling(settings, num_steps=sampling.num_steps, guidance_scale=sampling.guidance_scale)
+
+    def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
+        """Read the span twice, at the rates of both encoders and in its own size, since they scale pictures."""
+        config = self._model.config
+        pictures, frames = (
+            VideoReader(
+                info,
+                fps=fps,
+                size=(info.height, info.width),
+                start=start,
+                end=end,
+                chunk_frames=FULL_CHUNK,
+                pick=config.frame_pick,
+            )
+            for fps in (config.picture_fps, config.video_fps)
+        )
+        watch = _Watch(config.video_fps, report, len(pictures) + len(frames))
+        features = self._model.encode(
+            watch.passing(pictures, is_cut=False), watch.passing(frames), seconds=float(end - start)
+        )
+        return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots))
+
+    def choose(self, scene: Scene, settings: Settings) -> AmbientClip | None:
+        return None
+
+    def speak(
+        self,
+        scene: Scene,
+        settings: Settings,
+        clip: AmbientClip | None,
+        num_samples: int,
+        progress: Callable[[float], None],
+    ) -> NDArray[np.float32]:
+        assert isinstance(scene.features, TextVideoFeatures)
+        return self._model.generate(
+            scene.features,
+            num_samples=num_samples,
+            prompt=settings.prompt,
+            negative_prompt=negative_prompt(settings),
+            seed=settings.seed,
+            num_steps=settings.num_steps,
+            guidance_scale=settings.guidance_scale,
+            shots=scene.shots,
+            progress=progress,
+        )
+
+    def precision(self) -> AbstractContextManager[object]:
+        # All networks hold their weights in the wished precision.
+        return nullcontext()
+
+
+def with_sampling(settings: Settings, *, num_steps: int | None, guidance_scale: float) -> Settings:
+    """Return `settings` with a model's own steps and guidance where they name none."""
+    return replace(
+        settings,
+        num_steps=num_steps if settings.num_steps is None else settings.num_steps,
+        guidance_scale=guidance_scale if settings.guidance_scale is None else settings.guidance_scale,
+    )
+
+
+def refuse_prompts(settings: Settings, name: str) -> None:
+    """Raise UsageError for a prompt to a model that reads none."""
+    if settings.prompt or settings.negative_prompt:
+        raise UsageError(f'model "{name}" reads no text; leave out the prompts or use a model of family textvideo')
+
+
+def negative_prompt(settings: Settings) -> str:
+    """Return what a model of text is led away from."""
+    words = [settings.negative_prompt] if settings.negative_prompt else []
+    return ", ".join([*words, QUIET_WORDS] if settings.ambient == "quiet" else words)
