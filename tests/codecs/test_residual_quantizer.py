@@ -15,8 +15,10 @@ def clusters(seed: int = 0) -> Tensor:
     return (members + 0.1 * torch.randn(4, 64, 6, generator=generator)).transpose(1, 2)
 
 
-def learnt(num_steps: int, *, codebook_size: int = 8, revive_below: float = 0.3) -> ResidualQuantizer:
+def learnt(num_steps: int, *, codebook_size: int = 8, revive_below: float = 0.05) -> ResidualQuantizer:
     quantizer = ResidualQuantizer(3, codebook_size, 6)
+    many = torch.cat([clusters(seed) for seed in range(4)])
+    quantizer.start_(many, torch.Generator().manual_seed(0), batch_frames=256)
     for step in range(num_steps):
         generator = torch.Generator().manual_seed(step)
         quantizer.learn_(clusters(step), generator, decay=0.9, revive_below=revive_below)
@@ -61,6 +63,7 @@ def test_the_gradient_passes_through_and_the_commitment_pulls_towards_the_entrie
 def test_entries_move_to_the_mean_of_their_members() -> None:
     """A codebook of one entry is the running mean of all it saw."""
     quantizer = ResidualQuantizer(1, 1, 2)
+    quantizer.start_(torch.zeros(1, 2, 50), torch.Generator(), batch_frames=50)
     for step in range(200):
         latents = torch.tensor([3.0, -1.0])[None, :, None] + 0.1 * torch.randn(
             1, 2, 50, generator=torch.Generator().manual_seed(step)
@@ -69,7 +72,7 @@ def test_entries_move_to_the_mean_of_their_members() -> None:
     torch.testing.assert_close(quantizer.entries[0, 0], torch.tensor([3.0, -1.0]), atol=0.02, rtol=0.01)
 
 
-@pytest.mark.parametrize("revive_below", [0.0, 0.3])
+@pytest.mark.parametrize("revive_below", [0.0, 0.05])
 def test_dead_entries_come_back(revive_below: float) -> None:
     quantizer = learnt(1)
     quantizer.entries[0, 4:] = 100.0
@@ -84,7 +87,7 @@ def test_learning_is_the_same_for_the_same_draws_and_goes_on_from_a_saved_state(
     one, other = learnt(6), ResidualQuantizer(3, 8, 6)
     other.load_state_dict(learnt(3).state_dict())
     for step in range(3, 6):
-        other.learn_(clusters(step), torch.Generator().manual_seed(step), decay=0.9, revive_below=0.3)
+        other.learn_(clusters(step), torch.Generator().manual_seed(step), decay=0.9, revive_below=0.05)
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
 
 
@@ -93,6 +96,7 @@ def test_more_entries_than_frames_can_start() -> None:
     assert len(pick(10, 4, generator).unique()) == 4
     assert len(pick(3, 8, generator)) == 8 and pick(3, 8, generator).max() < 3
     quantizer = ResidualQuantizer(2, 64, 6)
-    quantizer.learn_(clusters()[:1, :, :20], generator, decay=0.9, revive_below=0.3)
+    quantizer.start_(clusters()[:1, :, :20], generator, batch_frames=20)
+    quantizer.learn_(clusters()[:1, :, :20], generator, decay=0.9, revive_below=0.05)
     assert torch.isfinite(quantizer.entries).all()
     assert nearest(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0], [0.9, 0.0], [5.0, 0.0]])).tolist() == [1]

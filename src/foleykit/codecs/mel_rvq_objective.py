@@ -37,7 +37,7 @@ class MelRvqObjectiveConfig:
     codebook_decay: float = 0.99
     """Of the averages that entries follow."""
     revive_below: float = 0.1
-    """Average members per batch under which an entry counts as dead."""
+    """Share of an equal part of the frames under which an entry counts as dead."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.codebook_decay < 1 or self.revive_below < 0:

@@ -19,14 +19,12 @@ class ResidualQuantizer(nn.Module):
     entries: Tensor
     counts: Tensor
     sums: Tensor
-    is_started: Tensor
 
     def __init__(self, num_codebooks: int, codebook_size: int, width: int) -> None:
         super().__init__()
         self.register_buffer("entries", torch.zeros(num_codebooks, codebook_size, width))
         self.register_buffer("counts", torch.ones(num_codebooks, codebook_size))
         self.register_buffer("sums", torch.zeros(num_codebooks, codebook_size, width))
-        self.register_buffer("is_started", torch.zeros(()))
 
     def encode(self, latents: Tensor) -> Tensor:
         """Return codes (B, K, L) of `latents` (B, D, L)."""
@@ -61,12 +59,11 @@ class ResidualQuantizer(nn.Module):
     def learn_(self, latents: Tensor, generator: torch.Generator, *, decay: float, revive_below: float) -> Tensor:
         """Move the entries towards `latents` (B, D, L) and return the share (K,) of entries that were dead.
 
-        An entry whose average count has fallen below `revive_below` per batch is dead; it becomes what some frame of
-        this batch, drawn from `generator`, had left over. At the first call all entries start from k-means.
+        An entry that codes fewer frames than the share `revive_below` of an equal part is dead; it becomes what some
+        frame of this batch, drawn from `generator`, had left over.
         """
         left = latents.transpose(1, 2).flatten(0, 1).float()
-        if not self.is_started:
-            self._start_(left, generator)
+        equal_part = len(left) / self.entries.shape[1]
         dead_shares = []
         for entries, counts, sums in zip(self.entries, self.counts, self.sums, strict=True):
             code = nearest(left, entries)
@@ -76,18 +73,25 @@ class ResidualQuantizer(nn.Module):
             counts.lerp_(members, 1 - decay)
             sums.lerp_(total, 1 - decay)
             entries.copy_(sums / (counts + SMOOTHING)[:, None])
-            is_dead = counts < revive_below
+            is_dead = counts < revive_below * equal_part
             fresh = left[pick(len(left), len(entries), generator).to(left.device)]
             entries[is_dead] = fresh[is_dead]
-            # As if it had been average so far: it gets the time of a few batches to find members.
-            counts[is_dead] = max(1.0, 2 * revive_below)
-            sums[is_dead] = fresh[is_dead] * counts[is_dead][:, None]
+            # As if it had coded an equal part so far: it gets the time of some batches to find members.
+            counts[is_dead] = equal_part
+            sums[is_dead] = fresh[is_dead] * equal_part
             dead_shares.append(is_dead.float().mean())
             left = before
         return torch.stack(dead_shares)
 
-    def _start_(self, left: Tensor, generator: torch.Generator) -> None:
-        """Set every codebook to the k-means of what the coarser ones leave of frames `left` (N, D)."""
+    @torch.no_grad()
+    def start_(self, latents: Tensor, generator: torch.Generator, *, batch_frames: int) -> None:
+        """Set every codebook to the k-means of what the coarser ones leave of `latents` (B, D, L).
+
+        Many frames per entry are needed: of few, the first codebook knows each by heart and leaves nothing to the
+        others. Averages start as if batches of `batch_frames` frames had been seen.
+        """
+        left = latents.transpose(1, 2).flatten(0, 1).float()
+        share = batch_frames / len(left)
         for entries, counts, sums in zip(self.entries, self.counts, self.sums, strict=True):
             entries.copy_(left[pick(len(left), len(entries), generator).to(left.device)])
             for _ in range(KMEANS_STEPS):
@@ -95,10 +99,9 @@ class ResidualQuantizer(nn.Module):
                 members = torch.bincount(code, minlength=len(entries)).float()
                 total = torch.zeros_like(sums).index_add_(0, code, left)
                 entries.copy_(torch.where(members[:, None] > 0, total / members.clamp(min=1)[:, None], entries))
-            counts.copy_(members)
-            sums.copy_(entries * members[:, None])
+            counts.copy_(share * members)
+            sums.copy_(entries * counts[:, None])
             left = left - entries[nearest(left, entries)]
-        self.is_started.fill_(1)
 
 
 def nearest(vectors: Tensor, entries: Tensor) -> Tensor:

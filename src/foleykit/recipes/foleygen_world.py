@@ -35,7 +35,7 @@ from foleykit.recipes.foleygen_shards import held_out_losses
 from foleykit.recipes.hifigan_vocoder import VocoderBatches, recorded, world_clips
 from foleykit.recipes.world_data import WorldDataArgs, once_per_video, open_world
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
-from foleykit.training.loop import Run, TrainingConfig, fit
+from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
 from foleykit.training.processes import join_processes
 from foleykit.world.types import Split
 
@@ -43,6 +43,8 @@ Stage = Literal["codec", "lm"]
 STAGES: tuple[Stage, ...] = ("codec", "lm")
 CROP_FRAMES = 40
 """Frames of codes in a training crop of the codec."""
+START_BATCHES = 16
+"""Batches whose frames the codec's codebooks start from: twenty to an entry at the default size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,9 +175,11 @@ def train_codec(args: FoleyGenTrainArgs, on_step: Callable[[int, float], None] |
         assert isinstance(model, MelRvqCodec)
         return score_codec(model, held_out)
 
+    objective = codec_objective(args, config).to(args.device)
+    start_codebooks_(objective.generator, batches, args.seed)
     write_settings(args, training)
     run = AdversarialRun(
-        objective=codec_objective(args, config).to(args.device),
+        objective=objective,
         batches=batches,
         config=training,
         output=stage_folder(args),
@@ -203,6 +207,16 @@ def codec_objective(args: FoleyGenTrainArgs, config: MelRvqConfig) -> MelRvqObje
         raise ModelError(f"the vocoder of {args.base} is of another size than that of {args.preset}")
     load_weights(codec.vocoder, args.base / "vocoder.safetensors")
     return MelRvqObjective(codec, discriminators, MelRvqObjectiveConfig())
+
+
+@torch.no_grad()
+def start_codebooks_(codec: MelRvqCodec, batches: VocoderBatches, seed: int) -> None:
+    """Set the codebooks to what the untrained encoder makes of batches that training does not begin with."""
+    unseen = replace(batches, world=replace(batches.world, seed=seed + 1))
+    crops = [unseen(step).waveform for step in range(START_BATCHES)]
+    latents = torch.cat([codec.latents(codec.log_mel(waveform)) for waveform in crops])
+    batch_frames = len(crops[0]) * CROP_FRAMES
+    codec.quantizer.start_(latents, step_generator(seed, 0), batch_frames=batch_frames)
 
 
 @torch.no_grad()
