@@ -23,7 +23,7 @@ def mark(soundtrack: Soundtrack, key: bytes = PUBLIC_KEY) -> Soundtrack:
     The message is the first 16 bits of the SHA-256 of the unmarked samples: it names the take and nothing else, and a
     replay writes the same one. The original sound is not touched.
     """
-    content = hashlib.sha256(np.ascontiguousarray(soundtrack.generated)).hexdigest()
+    content = hashlib.sha256(np.ascontiguousarray(soundtrack.generated).data).hexdigest()
     message = content[:4]
     parts = () if soundtrack.action is None else (soundtrack.action,)
     marked = embed(soundtrack.generated, soundtrack.model_rate, int(message, 16), key, parts=parts)
