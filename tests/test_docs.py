@@ -40,7 +40,8 @@ SNIPPETS = [(page, block) for page in PAGES for block in blocks(page, "python")]
 
 @pytest.mark.parametrize(("page", "line"), FOLEY, ids=lambda value: value.name if isinstance(value, Path) else None)
 def test_every_option_in_the_docs_exists(page: Path, line: list[str]) -> None:
-    depth = 3 if line[1] in ("models", "world", "evaluate", "index", "data", "listen", "reproduce") else 2
+    groups = ("models", "world", "train", "evaluate", "index", "data", "listen", "reproduce")
+    depth = 3 if line[1] in groups else 2
     depth += line[1:3] == ["models", "convert"]
     code = f"from foleykit.cli.main import main; main({[*line[1:depth], '--help']!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
