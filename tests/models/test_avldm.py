@@ -15,7 +15,7 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import save_weights
 from foleykit.core.config import from_dict, save_config, to_dict
 from foleykit.core.errors import ConfigError, InputError, ModelError
-from foleykit.core.types import AudioBatch, GeneratorBatch, Losses, SimilarityBatch, VideoBatch
+from foleykit.core.types import AudioBatch, GeneratorBatch, SimilarityBatch, VideoBatch
 from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
@@ -125,7 +125,6 @@ def generator_batch() -> GeneratorBatch:
         latents=torch.randn(4, 8, 30),
         video=torch.randn(4, 30, 32),
         ambient=torch.randn(4, 8, 30),
-        action_share=torch.rand(4, 30),
     )
 
 
@@ -135,24 +134,6 @@ def test_the_denoiser_and_the_towers_learn_one_batch() -> None:
     batch = generator_batch()
     pairs = SimilarityBatch(latents=batch.latents, video=batch.video, seen=torch.eye(4))
     assert learns(SimilarityObjective(towers), pairs)
-
-
-def test_an_error_in_an_action_counts_more_than_one_in_its_background() -> None:
-    """With half of the frames action, the loss is the mean of both halves' errors, the action's six times."""
-    denoiser = Denoiser(CONFIG.denoiser)
-    share = torch.zeros(4, 30)
-    share[:, :15] = 1
-    batch = replace(generator_batch(), action_share=share)
-
-    def losses(weight: float) -> Losses:
-        objective = GeneratorObjective(denoiser, video_dropout=0.0, action_weight=weight)
-        return objective(batch, torch.Generator().manual_seed(0))
-
-    even, weighted = losses(0.0), losses(5.0)
-    action, all_frames = even.parts["action"], even.parts["all"]
-    assert even.total.item() == pytest.approx(all_frames.item())
-    background = 2 * all_frames - action
-    assert weighted.total.item() == pytest.approx(((6 * action + background) / 7).item(), rel=1e-5)
 
 
 def test_sounds_of_places_with_the_same_backgrounds_are_equally_right() -> None:

@@ -9,12 +9,9 @@ import pytest
 
 from foleykit.core.errors import FoleyError, ModelError, UsageError
 from foleykit.models.avldm.pipeline import AvLdmPipeline
-from foleykit.models.avldm.presets import debug
 from foleykit.recipes.ambient_library import write_library
 from foleykit.recipes.avldm_batches import (
     Crop,
-    VideoBatches,
-    action_share,
     contact_targets,
     crop_frames,
     draw_neighbour,
@@ -32,10 +29,8 @@ from foleykit.recipes.avldm_evaluation import (
 )
 from foleykit.recipes.avldm_world import STAGES, TrainArgs, bundle, train
 from foleykit.recipes.world_data import WorldDataArgs
-from foleykit.world.cache import CachedVideo
 from foleykit.world.config import WorldConfig
-from foleykit.world.places import draw_place
-from foleykit.world.types import ACTIONS, SoundEvent
+from foleykit.world.types import SoundEvent
 
 
 @pytest.fixture(scope="module")
@@ -65,28 +60,6 @@ def event(time: float, on_screen: bool = True) -> SoundEvent:
         strength=1.0,
         body_seed=1,
         on_screen=on_screen,
-    )
-
-
-def seen_video(events: tuple[SoundEvent, ...]) -> CachedVideo:
-    """Return twelve black seconds in which `events` happen."""
-    place, _ = draw_place("train", np.random.default_rng(0))
-    return CachedVideo(
-        index=0,
-        seed=0,
-        sample_rate=16_000,
-        seconds=12.0,
-        frames=np.zeros((300, 32, 32, 3), np.uint8),
-        frame_times=np.arange(300) / 25,
-        surface_maps=np.zeros((60, 24, 24), np.uint8),
-        action=np.zeros(192_000, np.int16),
-        off_screen=np.zeros(192_000, np.int16),
-        ambient=np.zeros((1, 192_000), np.int16),
-        events=events,
-        places=(place,),
-        gestures=(),
-        narrations=(),
-        credits=(),
     )
 
 
@@ -126,38 +99,6 @@ def test_a_touch_counts_when_the_sound_rises_with_it() -> None:
     sound[8000:12_000] = 1000
     assert is_audible(event(0.5), sound, 16_000)
     assert not is_audible(event(0.2), sound, 16_000) and not is_audible(event(0.6), sound, 16_000)
-
-
-def test_the_action_has_the_share_of_the_mix_that_it_sounds_with_and_none_in_silence() -> None:
-    action, ambient = np.zeros(4000, np.float32), np.full(4000, 0.1, np.float32)
-    action[1000:2000], action[2000:3000] = 0.1, 5e-4
-    shares = action_share(action, action + ambient, 1000, 5)
-    assert shares == pytest.approx([0, 0.25, 0, 0, 0])
-    assert action_share(action, action, 1000, 4) == pytest.approx([0, 1, 0, 0])
-
-
-def test_rare_actions_are_shown_more_often_than_they_happen() -> None:
-    """One drop among eight blows of a hammer: evened out it fills half of the clips, otherwise a ninth."""
-    blows = [replace(event(4.0 + 0.25 * number), action="hammer") for number in range(8)]
-    videos = [seen_video((replace(event(9.0), action="drop"), event(1.0, on_screen=False))), seen_video(tuple(blows))]
-    batches = VideoBatches(
-        videos=videos,
-        sounds=[np.zeros((300, 8), np.float16)] * 2,
-        config=debug(),
-        batch_size=200,
-        device="cpu",
-        augment=False,
-        event_share=1.0,
-    )
-
-    def share_of_drops(balance: float) -> float:
-        action = replace(batches, balance=balance)(0).action
-        drops, hammering = ((action == ACTIONS.index(name)).any(dim=1) for name in ("drop", "hammer"))
-        assert (drops | hammering).all() and not (drops & hammering).any()
-        return drops.float().mean().item()
-
-    assert share_of_drops(0.0) == pytest.approx(1 / 2, abs=0.12)
-    assert share_of_drops(1.0) == pytest.approx(1 / 9, abs=0.08)
 
 
 def test_a_neighbour_never_overlaps_its_clip_and_every_place_is_drawn() -> None:

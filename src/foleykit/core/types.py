@@ -82,8 +82,6 @@ class GeneratorBatch:
     """(B, L, W) features"""
     ambient: Tensor
     """(B, D, L) latents of the mixture at another moment of the same long video"""
-    action_share: Tensor
-    """(B, L) share in [0, 1] of the mixture's power that the action has"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, SimilarityB
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.world.cache import CachedVideo
 from foleykit.world.sources import AUDIBLE_DB, audible_sources
-from foleykit.world.types import ACTIONS, AMBIENCE_KINDS, MATERIALS, Action, Place, SoundEvent
+from foleykit.world.types import ACTIONS, AMBIENCE_KINDS, MATERIALS, Place, SoundEvent
 
 PCM_SCALE = 32768.0
 
@@ -90,23 +89,6 @@ def class_targets(
         material[span] = MATERIALS.index(event.material)
         action[span] = ACTIONS.index(event.action)
     return material, action
-
-
-def action_share(
-    action: NDArray[np.float32], mix: NDArray[np.float32], hop_length: int, num_frames: int
-) -> NDArray[np.float32]:
-    """Return (T,) in [0, 1], the share of a mix's power that an action stem (S,) has in every latent frame.
-
-    Below -60 dBFS the action has none.
-    """
-
-    def power(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        padded = np.zeros(num_frames * hop_length, np.float32)
-        padded[: len(samples)] = samples[: len(padded)]
-        return np.square(padded).reshape(num_frames, hop_length).mean(axis=1)  # type: ignore[no-any-return]
-
-    heard = power(action)
-    return np.where(heard > 1e-6, np.minimum(heard / np.maximum(power(mix), 1e-9), 1), 0).astype(np.float32)
 
 
 def heard_ambience(place: Place) -> NDArray[np.float32]:
@@ -188,8 +170,6 @@ class VideoBatches:
     augment: bool = True
     event_share: float = 0.8
     """Share of clips that are placed around an event."""
-    balance: float = 0.25
-    """Exponent of an action's number of events in its share of those clips: 1 keeps the world's, 0 evens them."""
     crop_share: float = 0.6
     """Share of clips that see only a part of the picture."""
 
@@ -215,8 +195,9 @@ class VideoBatches:
         )
 
     def _clip(self, rng: np.random.Generator) -> tuple[NDArray[np.generic], ...]:
-        index, start = self._choose(rng)
+        index = int(rng.integers(len(self.videos)))
         video, fps = self.videos[index], self.config.video_fps
+        start = self._start(video, rng)
         stride = self.config.video.slow_stride
         frames = np.asarray(video.frames[start : start + self.num_frames])
         surface = video.surface_maps[start // stride :][: self.num_frames // stride].astype(np.int64)
@@ -241,34 +222,18 @@ class VideoBatches:
         flipped = (np.ascontiguousarray(part) for part in (frames, contact, surface))
         return *flipped, onset, material, action, sound, heard_ambience(video.place)
 
-    def _choose(self, rng: np.random.Generator) -> tuple[int, int]:
-        """Draw a video and the first frame of a clip, one with a surface map; most clips hold an event."""
-        if self._moments and rng.random() < self.event_share:
-            moments = self._moments[rng.choice(len(self._moments), p=self._shares)]
-            index, time = moments[rng.integers(len(moments))]
-            frame = round(time * self.config.video_fps - rng.uniform(0.1, 0.9) * self.num_frames)
-        else:
-            index = int(rng.integers(len(self.videos)))
-            frame = int(rng.integers(len(self.videos[index].frames)))
+    def _start(self, video: CachedVideo, rng: np.random.Generator) -> int:
+        """Draw the first frame of a clip, one with a surface map; most clips hold an event, which few moments do."""
         stride = self.config.video.slow_stride
-        last = len(self.videos[index].frames) - self.num_frames
-        return index, min(max(frame, 0), last) // stride * stride
+        return self._any_start(video, rng) // stride * stride
 
-    @cached_property
-    def _moments(self) -> list[list[tuple[int, float]]]:
-        """For every action, the video and the time in seconds of each event that is seen."""
-        moments: dict[Action, list[tuple[int, float]]] = {}
-        for index, video in enumerate(self.videos):
-            for event in video.events:
-                if event.on_screen:
-                    moments.setdefault(event.action, []).append((index, event.time))
-        return list(moments.values())
-
-    @cached_property
-    def _shares(self) -> NDArray[np.float64]:
-        """How often a clip is placed around each action: hammering strikes often, but a drop is as hard to learn."""
-        shares = np.array([len(moments) for moments in self._moments]) ** self.balance
-        return shares / shares.sum()
+    def _any_start(self, video: CachedVideo, rng: np.random.Generator) -> int:
+        last = len(video.frames) - self.num_frames
+        seen = [event.time for event in video.events if event.on_screen]
+        if not seen or rng.random() >= self.event_share:
+            return int(rng.integers(last + 1))
+        frame = seen[rng.integers(len(seen))] * self.config.video_fps
+        return int(np.clip(round(frame - rng.uniform(0.1, 0.9) * self.num_frames), 0, last))
 
     def _draw_crop(self, rng: np.random.Generator) -> Crop:
         size = rng.uniform(0.75, 1.0)
@@ -291,8 +256,6 @@ class EncodedVideo:
     """(T, D) video features, one per latent frame."""
     latents: NDArray[np.float16]
     """(A, D, T) latents of the mixture under each ambience."""
-    action_shares: NDArray[np.float16]
-    """(A, T) what `action_share` says of each of those mixtures."""
     seen: NDArray[np.float32]
     """(K,) what `seen_ambience` says of its place."""
 
@@ -312,10 +275,10 @@ class GeneratorBatches:
     def __call__(self, step: int) -> GeneratorBatch:
         rng = step_rng(self.seed, step)
         clips = [self._clip(rng) for _ in range(self.batch_size)]
-        latents, video, ambient, shares = (
+        latents, video, ambient = (
             torch.from_numpy(np.stack(part).astype(np.float32)).to(self.device) for part in zip(*clips, strict=True)
         )
-        return GeneratorBatch(latents=latents, video=video, ambient=ambient, action_share=shares)
+        return GeneratorBatch(latents=latents, video=video, ambient=ambient)
 
     def _clip(self, rng: np.random.Generator) -> tuple[NDArray[np.float16], ...]:
         video = self.videos[int(rng.integers(len(self.videos)))]
@@ -327,7 +290,6 @@ class GeneratorBatches:
             video.latents[variant, :, start : start + window],
             video.features[start : start + window],
             video.latents[variant, :, neighbour : neighbour + window],
-            video.action_shares[variant, start : start + window],
         )
 
 

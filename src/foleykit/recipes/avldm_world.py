@@ -63,9 +63,9 @@ class StageDefaults:
 
 DEFAULTS: Mapping[Stage, StageDefaults] = {
     "codec": StageDefaults(num_steps=2200, batch_size=24, learning_rate=1e-3),
-    "video": StageDefaults(num_steps=4200, batch_size=16, learning_rate=2e-3),
+    "video": StageDefaults(num_steps=4700, batch_size=16, learning_rate=2e-3),
     "vocoder": StageDefaults(num_steps=2000, batch_size=16, learning_rate=1e-3),
-    "generator": StageDefaults(num_steps=3600, batch_size=32, learning_rate=1.2e-3),
+    "generator": StageDefaults(num_steps=5400, batch_size=32, learning_rate=1.2e-3),
     "similarity": StageDefaults(num_steps=1500, batch_size=128, learning_rate=2e-3),
 }
 

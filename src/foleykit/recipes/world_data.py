@@ -16,7 +16,7 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import weights_digest
 from foleykit.core.progress import Report, no_report
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
-from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo, action_share, seen_ambience
+from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo, seen_ambience
 from foleykit.training.processes import join_processes
 from foleykit.world.cache import CachedVideo, build_cache, open_cache
 from foleykit.world.config import WorldConfig
@@ -78,12 +78,7 @@ def encoded_videos(
         videos, lambda video: encode_video(video, codec, encoder, device, is_denoised=is_denoised), home, device
     )
     return [
-        EncodedVideo(
-            features=arrays["features"],
-            latents=arrays["latents"],
-            action_shares=arrays["action_shares"],
-            seen=seen_ambience(video.place),
-        )
+        EncodedVideo(features=arrays["features"], latents=arrays["latents"], seen=seen_ambience(video.place))
         for video, arrays in zip(videos, stored, strict=True)
     ]
 
@@ -129,7 +124,7 @@ def once_per_video(
 def encode_video(
     video: CachedVideo, codec: MelVae, encoder: TwoRateEncoder, device: str, *, is_denoised: bool = False
 ) -> dict[str, NDArray[np.float16]]:
-    """Return features (T, D), latents (A, D, T) and action shares (A, T) of one long video under each ambience."""
+    """Return features (T, D), latents (A, D, T) of one long video under each of its ambiences."""
     frames = torch.from_numpy(np.array(video.frames)).to(device).permute(0, 3, 1, 2).float() / 255
     features = encoder(frames[None])[0]
     mixes = (video.action + video.off_screen.astype(np.float32) + video.ambient).clip(-PCM_SCALE, PCM_SCALE) / PCM_SCALE
@@ -138,10 +133,7 @@ def encode_video(
         mixes = np.stack([spectral_gate(mix) for mix in mixes])
     latents = codec.encode(torch.from_numpy(mixes).to(device))
     length = min(len(features), latents.shape[2])
-    action = video.action.astype(np.float32) / PCM_SCALE
-    shares = np.stack([action_share(action, mix, codec.config.hop_length, length) for mix in mixes])
     return {
         "features": features[:length].cpu().numpy().astype(np.float16),
         "latents": latents[:, :, :length].cpu().numpy().astype(np.float16),
-        "action_shares": shares.astype(np.float16),
     }

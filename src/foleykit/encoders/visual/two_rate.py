@@ -27,7 +27,7 @@ class TwoRateConfig:
     """Channels of the features."""
     motion_width: int = 64
     """Channels of the fast path."""
-    num_motion_blocks: int = 6
+    num_motion_blocks: int = 4
     """Blocks of the fast path, each of which sees one frame further to either side."""
     appearance_width: int = 32
     """Channels of the slow path's first layer."""

@@ -130,17 +130,12 @@ class VideoObjective(nn.Module):
 
 
 class GeneratorObjective(nn.Module):
-    """Rectified flow with video dropout; the ambient condition is never dropped (Action2Sound, sec. 4.3).
+    """Rectified flow with video dropout; the ambient condition is never dropped (Action2Sound, sec. 4.3)."""
 
-    Actions fill few latent frames, and all that can be learnt from the pictures lies in them: they count
-    1 + `action_weight` times.
-    """
-
-    def __init__(self, denoiser: Denoiser, *, video_dropout: float = 0.2, action_weight: float = 5.0) -> None:
+    def __init__(self, denoiser: Denoiser, *, video_dropout: float = 0.2) -> None:
         super().__init__()
         self.model = denoiser
         self.video_dropout = video_dropout
-        self.action_weight = action_weight
 
     def forward(self, batch: GeneratorBatch, generator: torch.Generator) -> Losses:
         count, device = batch.latents.shape[0], batch.latents.device
@@ -149,11 +144,8 @@ class GeneratorObjective(nn.Module):
         has_video = (torch.rand(count, generator=generator) >= self.video_dropout).to(device)
         conditioning = AvConditioning(video=batch.video, ambient=batch.ambient, has_video=has_video)
         velocity = self.model(interpolate(batch.latents, noise, t), t, conditioning)
-        errors = (velocity.float() - velocity_target(batch.latents, noise)).square().mean(dim=1)
-        weight = 1 + self.action_weight * batch.action_share
-        total = (weight * errors).sum() / weight.sum()
-        action = (batch.action_share * errors).sum() / batch.action_share.sum().clamp(min=1)
-        return Losses(total=total, parts={"all": errors.mean(), "action": action})
+        total = (velocity.float() - velocity_target(batch.latents, noise)).square().mean()
+        return Losses(total=total, parts={})
 
 
 class SimilarityObjective(nn.Module):
