@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from foleykit.recipes.world_data import WorldDataArgs
 
 Option = typer.Option
+StageName = TypeVar("StageName", bound=str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,16 +136,14 @@ def _train_avldm(args: AvLdmArgs, preset: Literal["tiny-avldm", "debug"]) -> Non
             bf16=args.bf16,
         )
 
-    stages = STAGES if args.stage == "all" else (args.stage,)
-    folders = []
-    with progress(quiet=args.quiet or not is_main) as report:
-        for stage in stages:
-            total = args.num_steps or DEFAULTS[stage].num_steps
-            folders.append(train(recipe(stage), on_step=_steps(report, stage, total)))
-    if is_main and args.bundle is not None:
-        bundle(recipe(stages[-1]), args.bundle)
-        folders.append(args.bundle)
-    _show(args, folders, is_main=is_main)
+    _run_stages(
+        args,
+        STAGES if args.stage == "all" else (args.stage,),
+        num_steps=lambda stage: DEFAULTS[stage].num_steps,
+        train=lambda stage, on_step: train(recipe(stage), on_step=on_step),
+        bundle=lambda stage, folder: bundle(recipe(stage), folder),
+        is_main=is_main,
+    )
 
 
 def run_tiny_foleygen(args: FoleyGenArgs) -> None:
@@ -176,14 +175,32 @@ def run_tiny_foleygen(args: FoleyGenArgs) -> None:
             bf16=args.bf16,
         )
 
-    stages = STAGES if args.stage == "all" else (args.stage,)
+    _run_stages(
+        args,
+        STAGES if args.stage == "all" else (args.stage,),
+        num_steps=lambda stage: DEFAULTS[stage].num_steps,
+        train=lambda stage, on_step: train(recipe(stage), on_step=on_step),
+        bundle=lambda stage, folder: bundle(recipe(stage), folder),
+        is_main=is_main,
+    )
+
+
+def _run_stages(
+    args: StagedArgs,
+    stages: Sequence[StageName],
+    *,
+    num_steps: Callable[[StageName], int],
+    train: Callable[[StageName, Callable[[int, float], None]], Path],
+    bundle: Callable[[StageName, Path], None],
+    is_main: bool,
+) -> None:
+    """Train one stage after another, write the bundle where one is asked for, and show the folders."""
     folders = []
     with progress(quiet=args.quiet or not is_main) as report:
         for stage in stages:
-            total = args.num_steps or DEFAULTS[stage].num_steps
-            folders.append(train(recipe(stage), on_step=_steps(report, stage, total)))
+            folders.append(train(stage, _steps(report, stage, args.num_steps or num_steps(stage))))
     if is_main and args.bundle is not None:
-        bundle(recipe(stages[-1]), args.bundle)
+        bundle(stages[-1], args.bundle)
         folders.append(args.bundle)
     _show(args, folders, is_main=is_main)
 
