@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         print_error(str(error), exit_code=exit_code, as_json=as_json)
     except typer.TyperException as error:
         exit_code = UsageError.exit_code
-        print_error(f"{error.format_message()}; see foley --help", exit_code=exit_code, as_json=as_json)
+        print_error(f"{error.format_message().rstrip('.')}; see foley --help", exit_code=exit_code, as_json=as_json)
     except KeyboardInterrupt:
         exit_code = INTERRUPTED
     if exit_code == INTERRUPTED:
