@@ -21,7 +21,8 @@ import numpy as np
 
 from foleykit.data.manifest import ClipRecord, Manifest
 from foleykit.data.prepare import PrepareConfig, prepare
-from foleykit.data.spans import CutConfig, encode_clip
+from foleykit.data.span_pictures import encode_clip
+from foleykit.data.span_types import CutConfig
 from foleykit.video.encode import ColorTags, write_video
 
 FPS = 30

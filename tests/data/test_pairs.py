@@ -11,7 +11,7 @@ from foleykit.data.neighbours import APART, REFERENCE, Apart, NeighbourAmbient, 
 from foleykit.data.pairs import ClipPairs
 from foleykit.data.prepare import PrepareConfig, prepare
 from foleykit.data.shards import ClipShards
-from foleykit.data.spans import CutConfig
+from foleykit.data.span_types import CutConfig
 
 
 @pytest.fixture(scope="module")

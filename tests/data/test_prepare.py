@@ -21,7 +21,7 @@ from foleykit.data.engine import run_step
 from foleykit.data.manifest import Manifest
 from foleykit.data.prepare import PrepareConfig, prepare
 from foleykit.data.shards import ClipShards, cache_values, cached_path, frame_indices, read_shard
-from foleykit.data.spans import CutConfig
+from foleykit.data.span_types import CutConfig
 
 SMALL = PrepareConfig(cut=CutConfig(size=(64, 64)), clips_per_shard=3)
 

@@ -9,7 +9,8 @@ import pytest
 
 from fixtures.media import Clip, cut, index_of, overwrite, payload_spans, regular, write_clip
 from foleykit.core.errors import ConfigError, MediaError
-from foleykit.data.spans import CutConfig, Span, cut_spans, header_seconds
+from foleykit.data.span_types import CutConfig, Span
+from foleykit.data.spans import cut_spans, header_seconds
 
 
 def spans_at(*starts: float, seconds: float = 3.0) -> list[Span]:

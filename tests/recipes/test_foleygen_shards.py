@@ -15,7 +15,7 @@ from foleykit.core.errors import ConfigError, InputError, ModelError, UsageError
 from foleykit.data.corpora import folder
 from foleykit.data.prepare import PrepareConfig, prepare
 from foleykit.data.shards import ClipShards
-from foleykit.data.spans import CutConfig
+from foleykit.data.span_types import CutConfig
 from foleykit.jobs.convert_codec import CodecRequest, convert_codec
 from foleykit.models.foleygen.pipeline import FoleyGenPipeline
 from foleykit.recipes.foleygen_shards import ShardTrainArgs, assemble, code_shards, paper_training, train_foleygen

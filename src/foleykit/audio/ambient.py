@@ -38,9 +38,11 @@ def load_library(folder: Path, sample_rate: int) -> list[AmbientClip]:
     return clips
 
 
-def quietest(library: tuple[AmbientClip, ...]) -> AmbientClip | None:
-    """Return the clip of least power: it asks for action sound alone; None where there is none."""
-    return min(library, key=lambda clip: float(np.square(clip.waveform).mean()), default=None)
+def quietest(library: tuple[AmbientClip, ...]) -> AmbientClip:
+    """Return the clip of least power: it asks for action sound alone. Raises ModelError when there is none."""
+    if not library:
+        raise ModelError("this model has no ambient library, so it has no quiet clip; name a recording as the ambience")
+    return min(library, key=lambda clip: float(np.square(clip.waveform).mean()))
 
 
 def mirror_to(samples: Tensor, length: int) -> Tensor:

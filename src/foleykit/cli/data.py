@@ -126,7 +126,7 @@ def _corpus(args: PrepareArgs | FilterArgs) -> CorpusRequest:
 def run_prepare(args: PrepareArgs) -> None:
     """Cut a corpus into training shards, decoding each long video once; what cannot be used is counted and listed."""
     from foleykit.data.prepare import PrepareConfig
-    from foleykit.data.spans import CutConfig
+    from foleykit.data.span_types import CutConfig
     from foleykit.jobs.data import PrepareRequest, prepare_corpus
 
     cut = CutConfig(size=(args.size, args.size), sample_rate=args.sample_rate)

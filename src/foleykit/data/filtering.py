@@ -26,7 +26,8 @@ from foleykit.data.manifest import (
     write_manifest,
     write_rejections,
 )
-from foleykit.data.spans import CutConfig, Span, cut_spans
+from foleykit.data.span_types import CutConfig, Span
+from foleykit.data.spans import cut_spans
 from foleykit.data.taggers import SignalTaggerConfig, SoundTags, Tagger, TaggerConfig, build_tagger
 
 Waveform = NDArray[np.float32]

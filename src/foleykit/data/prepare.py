@@ -20,7 +20,8 @@ from foleykit.core.progress import Report, no_report
 from foleykit.data.engine import Engine, run_step
 from foleykit.data.manifest import ClipRecord, Manifest, Reason, Rejection, count_reasons, write_rejections
 from foleykit.data.shards import ShardClip, ShardWriter, flac_bytes, write_index
-from foleykit.data.spans import CutConfig, Span, cut_spans
+from foleykit.data.span_types import CutConfig, Span
+from foleykit.data.spans import cut_spans
 
 FORMAT = 1
 ErrorPolicy = Literal["skip", "stop"]

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from foleykit.core.errors import FoleyError, MediaError, UsageError
+from foleykit.core.sqlite import transaction
 from foleykit.evaluation.listening import Choice
 from foleykit.evaluation.listening_design import Comparison, plan_trials
 
@@ -124,7 +125,7 @@ class ListeningStudy:
         """Write a new test into an existing folder that holds none."""
         connection = _connect(folder / FILE_NAME)
         connection.execute("PRAGMA journal_mode = WAL")
-        with _transaction(connection):
+        with transaction(connection):
             for statement in SCHEMA.split(";"):
                 connection.execute(statement)
             meta = {
@@ -321,7 +322,7 @@ class ListeningStudy:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _transaction(self._connection):
+        with self._lock, transaction(self._connection):
             yield self._connection
 
 
@@ -331,18 +332,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _column(connection: sqlite3.Connection, query: str, *values: object) -> tuple:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import assert_never, get_args
 
 from foleykit.core.errors import UsageError
+from foleykit.jobs.adapters import Model
 from foleykit.jobs.models import describe_model
 from foleykit.jobs.pipeline import FoleyPipeline
 from foleykit.jobs.soundtrack import Dtype
-from foleykit.jobs.voices import Model
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
 from foleykit.models.foleygen.pipeline import FoleyGenPipeline

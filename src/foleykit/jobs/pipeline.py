@@ -17,13 +17,13 @@ from foleykit.audio.loudness import normalise
 from foleykit.audio.mix import duck_gain
 from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
+from foleykit.jobs.adapters import Model, Scene, adapter_of
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
 from foleykit.jobs.library import clip_by_key, embedding_space, nearest_clip
 from foleykit.jobs.mark import mark
 from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.original import read_original
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
-from foleykit.jobs.voices import Model, Scene, voice_of
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.retrieval import open_index
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
@@ -51,7 +51,7 @@ class FoleyPipeline:
         self.description = description
         self.device = device
         self.dtype = dtype
-        self.voice = voice_of(model, description.name, device=device, dtype=dtype)
+        self.adapter = adapter_of(model, description.name, device=device, dtype=dtype)
 
     @property
     def matcher(self) -> AvLdmPipeline:
@@ -124,8 +124,8 @@ class FoleyPipeline:
         report: Report = no_report,
     ) -> Iterator[Soundtrack]:
         """Yield soundtracks with seeds `settings.seed`, +1, +2...; the video is looked at once."""
-        self.voice.check(settings, with_stems=with_stems)
-        settings = self.voice.resolve(settings)
+        self.adapter.check(settings, with_stems=with_stems)
+        settings = self.adapter.resolve(settings)
         recording = self._recording(settings)
         report("read", 0)
         info = video if isinstance(video, VideoInfo) else probe(video, limits)
@@ -143,7 +143,7 @@ class FoleyPipeline:
     def look(self, info: VideoInfo, settings: Settings, *, report: Report = no_report) -> Scene:
         """Return the span that `settings` name as the model sees it."""
         report("look", 0)
-        scene = self.voice.look(info, *span(info, settings), report)
+        scene = self.adapter.look(info, *span(info, settings), report)
         report("look", 1)
         return scene
 
@@ -151,7 +151,7 @@ class FoleyPipeline:
         """Return what the model hears as ambience: `clip`, or else what the pictures or the model itself choose."""
         if clip is None and settings.ambient_library:
             clip = self._nearest(scene, settings)
-        clip = clip or self.voice.choose(scene, settings)
+        clip = clip or self.adapter.own_ambience(scene, settings)
         return None if clip is None else self._prepare(clip, settings)
 
     def _voice(
@@ -169,7 +169,7 @@ class FoleyPipeline:
         generated = self._generate(scene, settings, clip, "generate", report)
         action = None
         if with_stems:
-            quiet = self.voice.choose(scene, replace(settings, ambient="quiet"))
+            quiet = self.adapter.own_ambience(scene, replace(settings, ambient="quiet"))
             action = self._generate(scene, settings, quiet, "action", report)
         alone = Soundtrack(
             video=scene.info,
@@ -200,7 +200,7 @@ class FoleyPipeline:
         def progress(fraction: float) -> None:
             report(stage, fraction)
 
-        return self.voice.speak(scene, settings, clip, num_samples, progress)
+        return self.adapter.generate(scene, settings, clip, num_samples, progress)
 
     def _recording(self, settings: Settings) -> AmbientClip | None:
         if settings.ambient in BUILT_IN:
@@ -233,7 +233,7 @@ class FoleyPipeline:
 
     def _nearest(self, scene: Scene, settings: Settings) -> AmbientClip:
         """Return the clip of the user's library that fits the pictures best."""
-        with self.voice.precision():
+        with self.adapter.precision():
             embedding = self.matcher.embed_video(scene.frame_features)
         with closing(open_index(settings.ambient_library)) as index:
             return nearest_clip(index, embedding, settings.ambient_filter, self.model.config.sample_rate)

@@ -43,6 +43,7 @@ from foleykit.recipes.avldm_batches import (
     SimilarityBatches,
     VideoBatches,
 )
+from foleykit.recipes.stage_defaults import StageDefaults
 from foleykit.recipes.world_data import WorldDataArgs, action_latents, encoded_videos, open_world
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
 from foleykit.training.processes import join_processes
@@ -52,15 +53,6 @@ Stage = Literal["codec", "video", "vocoder", "generator", "similarity"]
 STAGES: tuple[Stage, ...] = ("codec", "video", "vocoder", "generator", "similarity")
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageDefaults:
-    """What a stage uses unless told otherwise: the settings the shipped weights were trained with."""
-
-    num_steps: int
-    batch_size: int
-    learning_rate: float
-
-
 DEFAULTS: Mapping[Stage, StageDefaults] = {
     "codec": StageDefaults(num_steps=2200, batch_size=24, learning_rate=1e-3),
     "video": StageDefaults(num_steps=4700, batch_size=16, learning_rate=2e-3),
@@ -68,6 +60,7 @@ DEFAULTS: Mapping[Stage, StageDefaults] = {
     "generator": StageDefaults(num_steps=5400, batch_size=32, learning_rate=1.2e-3),
     "similarity": StageDefaults(num_steps=1500, batch_size=128, learning_rate=2e-3),
 }
+"""The settings that the shipped weights were trained with."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ from foleykit.recipes.avldm_batches import AudioBatches
 from foleykit.recipes.foleygen_batches import CodedVideo, CodesBatches, code_video
 from foleykit.recipes.foleygen_shards import held_out_losses
 from foleykit.recipes.hifigan_vocoder import VocoderBatches, recorded, world_clips
+from foleykit.recipes.stage_defaults import StageDefaults
 from foleykit.recipes.world_data import WorldDataArgs, once_per_video, open_world
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
@@ -45,15 +46,6 @@ CROP_FRAMES = 40
 """Frames of codes in a training crop of the codec."""
 START_BATCHES = 16
 """Batches whose frames the codec's codebooks start from: twenty to an entry at the default size."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageDefaults:
-    """What a stage uses unless told otherwise."""
-
-    num_steps: int
-    batch_size: int
-    learning_rate: float
 
 
 DEFAULTS: Mapping[Stage, StageDefaults] = {

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foleykit.core.errors import MediaError, UsageError
+from foleykit.core.sqlite import transaction
 from foleykit.retrieval.filters import EVERYTHING, RowFilter
 from foleykit.retrieval.types import (
     EmbeddingSpace,
@@ -91,7 +92,7 @@ class SqliteIndex:
             # Large pages keep a block of vectors together; it must be said before anything is written.
             connection.execute("PRAGMA page_size = 16384")
             connection.execute("PRAGMA journal_mode = WAL")
-            with _transaction(connection):
+            with transaction(connection):
                 if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                     raise UsageError(f"{path} exists; add to it, or build another index")
                 for statement in SCHEMA.split(";"):
@@ -117,7 +118,7 @@ class SqliteIndex:
         if not rows:
             return 0
         vectors = unit_vectors(np.stack([row.embedding.reshape(-1) for row in rows]))
-        with _reading(self._path), _transaction(self._connection):
+        with _reading(self._path), transaction(self._connection):
             known = self.known(row.clip.key for row in rows)
             chosen = [position for position, row in enumerate(rows) if row.clip.key not in known]
             first = len(self) + 1
@@ -152,7 +153,7 @@ class SqliteIndex:
     def load(self) -> None:
         """Read what was appended since the last time; `search` does it by itself."""
         num_loaded = self._num_loaded
-        with _reading(self._path), _transaction(self._connection, "DEFERRED"):
+        with _reading(self._path), transaction(self._connection, "DEFERRED"):
             num_clips = len(self)
             if num_clips == num_loaded:
                 return
@@ -195,7 +196,7 @@ class SqliteIndex:
         return None if row is None else bytes(row[0])
 
     def stats(self) -> IndexStats:
-        with _reading(self._path), _transaction(self._connection, "DEFERRED"):
+        with _reading(self._path), transaction(self._connection, "DEFERRED"):
             num_clips = len(self)
             lowest, highest = self._connection.execute("SELECT min(ambient_db), max(ambient_db) FROM clips").fetchone()
             median = self._connection.execute(
@@ -325,20 +326,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     # Each commit reaches the disk before it is acknowledged.
     connection.execute("PRAGMA synchronous = FULL")
     return connection
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
-    """Commit what happens inside, or undo it; IMMEDIATE takes the write lock, DEFERRED only fixes what is read."""
-    connection.execute(f"BEGIN {kind}")
-    try:
-        yield
-    except BaseException:
-        # SQLite itself has undone the transaction where, for one, the disk is full.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from foleykit.data.neighbours import APART
 from foleykit.data.pairs import ClipPairs
 from foleykit.data.prepare import PrepareConfig, prepare
 from foleykit.data.shards import ClipShards
-from foleykit.data.spans import CutConfig
+from foleykit.data.span_types import CutConfig
 from foleykit.world.config import WorldConfig
 
 

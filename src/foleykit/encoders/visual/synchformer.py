@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from foleykit.core.checkpoint import check_entries, shapes_of
 from foleykit.core.errors import ConfigError, InputError
-from foleykit.encoders.visual.timesformer import FeedForward, GroupedAttention
+from foleykit.encoders.visual.timesformer import SpaceTimeBlock
 
 PREFIX = "vfeat_extractor."
 """Of this encoder in the published file, which holds a whole synchronisation model."""
@@ -78,17 +78,8 @@ class PatchEmbed(nn.Module):
         return self.proj(frames.transpose(1, 2)).flatten(3).permute(0, 2, 3, 1)
 
 
-class Block(nn.Module):
-    """Attention over time, then over space, then a feed-forward layer, each around a residual."""
-
-    def __init__(self, config: SynchformerConfig) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(config.width, eps=1e-6)
-        self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
-        self.norm3 = nn.LayerNorm(config.width, eps=1e-6)
-        self.attn = GroupedAttention(config.width, config.num_heads)
-        self.timeattn = GroupedAttention(config.width, config.num_heads)
-        self.mlp = FeedForward(config.width, config.expansion * config.width)
+class Block(SpaceTimeBlock):
+    """TimeSformer's layers, each around a residual of its own (Bertasius et al. 2021)."""
 
     def forward(self, x: Tensor, num_frames: int) -> Tensor:
         """Return tokens (B, 1 + T P, D)."""
@@ -129,7 +120,9 @@ class Synchformer(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + config.num_places, config.width))
         self.temp_embed = nn.Parameter(torch.zeros(1, config.tokens_per_segment, config.width))
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.num_heads, config.expansion) for _ in range(config.num_blocks)
+        )
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         self.spatial_attn_agg = SpatialSummary(config)
 

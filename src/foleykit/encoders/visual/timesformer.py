@@ -110,14 +110,14 @@ class FeedForward(nn.Module):
 class SpaceTimeBlock(nn.Module):
     """Attention over time, then over space, then a feed-forward layer."""
 
-    def __init__(self, config: TimeSformerConfig) -> None:
+    def __init__(self, width: int, num_heads: int, expansion: int) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(config.width, eps=1e-6)
-        self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
-        self.norm3 = nn.LayerNorm(config.width, eps=1e-6)
-        self.attn = GroupedAttention(config.width, config.num_heads)
-        self.timeattn = GroupedAttention(config.width, config.num_heads)
-        self.mlp = FeedForward(config.width, config.expansion * config.width)
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.norm3 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = GroupedAttention(width, num_heads)
+        self.timeattn = GroupedAttention(width, num_heads)
+        self.mlp = FeedForward(width, expansion * width)
 
     def forward(self, x: Tensor, num_frames: int) -> Tensor:
         """Return tokens (B, 1 + T P, D)."""
@@ -137,7 +137,9 @@ class TimeSformer(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.pos_embed = nn.Parameter(0.02 * torch.randn(1, 1 + config.num_patches, config.width))
         self.temporal_embed = nn.Parameter(torch.zeros(1, config.num_frames, config.width))
-        self.blocks = nn.ModuleList(SpaceTimeBlock(config) for _ in range(config.num_blocks))
+        self.blocks = nn.ModuleList(
+            SpaceTimeBlock(config.width, config.num_heads, config.expansion) for _ in range(config.num_blocks)
+        )
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
 
     @property

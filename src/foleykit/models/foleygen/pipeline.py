@@ -15,7 +15,7 @@ from foleykit.audio.ambient import AmbientClip, load_library, mirror_to, quietes
 from foleykit.codecs import TokenCodec, build_token_codec
 from foleykit.core.checkpoint import frozen, with_weights
 from foleykit.core.config import load_config
-from foleykit.core.errors import InputError, ModelError
+from foleykit.core.errors import InputError
 from foleykit.core.timeline import Timeline
 from foleykit.core.types import VideoFeatures
 from foleykit.encoders.visual import load_visual_encoder
@@ -109,10 +109,7 @@ class FoleyGenPipeline:
 
     def quiet(self) -> AmbientClip:
         """Return the library's quietest clip: it asks for action sound alone."""
-        clip = quietest(self.library)
-        if clip is None:
-            raise ModelError("this model folder has no ambient library, so it has no quiet clip; name a recording")
-        return clip
+        return quietest(self.library)
 
     @torch.inference_mode()
     def generate(

@@ -19,7 +19,7 @@ from foleykit.codecs.griffin_lim import GriffinLim
 from foleykit.codecs.hifigan import HifiGan
 from foleykit.core.checkpoint import build_with_weights, frozen
 from foleykit.core.config import load_config
-from foleykit.core.errors import InputError, ModelError
+from foleykit.core.errors import InputError
 from foleykit.core.types import VideoFeatures
 from foleykit.diffusion.guidance import guide
 from foleykit.diffusion.noise_samplers import sample_noise_model
@@ -152,10 +152,7 @@ class Action2SoundPipeline:
 
     def quiet(self) -> AmbientClip:
         """Return the library's quietest clip: it asks for action sound alone."""
-        clip = quietest(self.library)
-        if clip is None:
-            raise ModelError("this model folder has no ambient library; name a recording as the ambience")
-        return clip
+        return quietest(self.library)
 
     @torch.inference_mode()
     def generate(

@@ -55,7 +55,7 @@ class Scene:
         return self.features
 
 
-class Voice(Protocol):
+class Adapter(Protocol):
     """A model of any family, as the path from video to sound sees it."""
 
     def check(self, settings: Settings, *, with_stems: bool) -> None:
@@ -70,11 +70,11 @@ class Voice(Protocol):
         """Decode a span's pictures as the model wants them and encode them, in flat memory."""
         ...
 
-    def choose(self, scene: Scene, settings: Settings) -> AmbientClip | None:
-        """Return the ambience for "quiet" or "auto" without a library; None where the model chooses while it speaks."""
+    def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
+        """Return the ambience for "quiet", or "auto" without a library; None where the model is given none."""
         ...
 
-    def speak(
+    def generate(
         self,
         scene: Scene,
         settings: Settings,
@@ -90,15 +90,15 @@ class Voice(Protocol):
         ...
 
 
-def voice_of(model: Model, name: str, *, device: str, dtype: Dtype) -> Voice:
-    """Return the voice of a loaded model; `name` is what its user calls it."""
+def adapter_of(model: Model, name: str, *, device: str, dtype: Dtype) -> Adapter:
+    """Return the adapter of a loaded model's family; `name` is what its user calls it."""
     match model:
         case AvLdmPipeline() | Action2SoundPipeline():
-            return AvLdmVoice(model, name, device=device, dtype=dtype)
+            return AvLdmAdapter(model, name, device=device, dtype=dtype)
         case FoleyGenPipeline():
-            return FoleyGenVoice(model, name)
+            return FoleyGenAdapter(model, name)
         case TextVideoPipeline():
-            return TextVideoVoice(model, name)
+            return TextVideoAdapter(model, name)
         case _:
             assert_never(model)
 
@@ -123,7 +123,23 @@ class _Watch:
             self._report("look", min(1.0, self._done / self._num_frames))
 
 
-class AvLdmVoice:
+def look_frame_by_frame(
+    model: AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline,
+    info: VideoInfo,
+    start: Fraction,
+    end: Fraction,
+    size: tuple[int, int],
+    report: Report,
+) -> Scene:
+    """Read a span once, at the model's rate and at `size` (H, W), and encode it."""
+    fps = model.config.video_fps
+    reader = VideoReader(info, fps=fps, size=size, start=start, end=end)
+    watch = _Watch(fps, report, len(reader))
+    features = model.encode(watch.passing(reader))
+    return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots))
+
+
+class AvLdmAdapter:
     """Action from the pictures, ambience from a clip: tiny-avldm and Action2Sound at published size."""
 
     def __init__(self, model: AvLdmPipeline | Action2SoundPipeline, name: str, *, device: str, dtype: Dtype) -> None:
@@ -138,20 +154,16 @@ class AvLdmVoice:
         return with_sampling(settings, num_steps=sampling.num_steps, guidance_scale=sampling.guidance_scale)
 
     def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
-        config = self._model.config
-        reader = VideoReader(info, fps=config.video_fps, size=config.frame_size, start=start, end=end)
-        watch = _Watch(config.video_fps, report, len(reader))
         with self.precision():
-            features = self._model.encode(watch.passing(reader))
-        return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots))
+            return look_frame_by_frame(self._model, info, start, end, self._model.config.frame_size, report)
 
-    def choose(self, scene: Scene, settings: Settings) -> AmbientClip | None:
+    def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
         if settings.ambient == "quiet":
             return self._model.quiet()
         with self.precision():
             return self._model.retrieve(scene.frame_features)
 
-    def speak(
+    def generate(
         self,
         scene: Scene,
         settings: Settings,
@@ -180,7 +192,7 @@ class AvLdmVoice:
         return torch.autocast(kind, dtype=getattr(torch, self._dtype), enabled=self._dtype != "float32")
 
 
-class FoleyGenVoice:
+class FoleyGenAdapter:
     """A language model over codes, which goes on from the ambience that it is given, if any."""
 
     def __init__(self, model: FoleyGenPipeline, name: str) -> None:
@@ -204,21 +216,17 @@ class FoleyGenVoice:
         )
 
     def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
-        config = self._model.config
-        size = config.reading_size(info.height, info.width)
-        reader = VideoReader(info, fps=config.video_fps, size=size, start=start, end=end)
-        watch = _Watch(config.video_fps, report, len(reader))
-        features = self._model.encode(watch.passing(reader))
-        return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots))
+        size = self._model.config.reading_size(info.height, info.width)
+        return look_frame_by_frame(self._model, info, start, end, size, report)
 
-    def choose(self, scene: Scene, settings: Settings) -> AmbientClip | None:
+    def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
         if settings.ambient == "quiet":
             return self._model.quiet()
         if settings.ambient_level_db is not None:
             warnings.warn("ambient_level has no effect: no ambient clip is heard; name one with ambient", stacklevel=2)
         return None
 
-    def speak(
+    def generate(
         self,
         scene: Scene,
         settings: Settings,
@@ -240,7 +248,7 @@ class FoleyGenVoice:
         return nullcontext()
 
 
-class TextVideoVoice:
+class TextVideoAdapter:
     """Pictures and text to sound, without an ambient condition."""
 
     def __init__(self, model: TextVideoPipeline, name: str) -> None:
@@ -290,10 +298,10 @@ class TextVideoVoice:
         )
         return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots))
 
-    def choose(self, scene: Scene, settings: Settings) -> AmbientClip | None:
+    def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
         return None
 
-    def speak(
+    def generate(
         self,
         scene: Scene,
         settings: Settings,
