@@ -80,7 +80,8 @@ class AvLdmArgs(StagedArgs):
 @dataclass(frozen=True, kw_only=True)
 class FoleyGenArgs(StagedArgs):
     stage: Annotated[
-        Literal["codec", "lm", "all"], Option(help="The language model needs the codec; all trains both.")
+        Literal["codec", "decoder", "lm", "all"],
+        Option(help="decoder and lm need the codec and may run side by side; all trains one after another."),
     ] = "all"
     base: Annotated[
         str, Option(help="The model whose video encoder is used and whose vocoder the codec starts from.")
