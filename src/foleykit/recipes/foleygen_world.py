@@ -50,7 +50,7 @@ START_BATCHES = 16
 
 
 DEFAULTS: Mapping[Stage, StageDefaults] = {
-    "codec": StageDefaults(num_steps=3600, batch_size=16, learning_rate=1e-3),
+    "codec": StageDefaults(num_steps=2400, batch_size=16, learning_rate=1e-3),
     "decoder": StageDefaults(num_steps=2400, batch_size=16, learning_rate=5e-4),
     "lm": StageDefaults(num_steps=8000, batch_size=16, learning_rate=1e-3),
 }
