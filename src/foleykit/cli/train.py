@@ -75,6 +75,12 @@ class AvLdmArgs(StagedArgs):
         bool, Option("--ambient/--no-ambient", help="Condition the generator on a neighbouring clip's sound.")
     ] = True
     denoise: Annotated[bool, Option("--denoise", help="Train the generator on sound behind a spectral gate.")] = False
+    start: Annotated[
+        Path | None, Option(metavar="DIR", help="Start from the weights of the same stage of this run folder.")
+    ] = None
+    footage_share: Annotated[
+        float, Option(min=0, max=1, help="Share of the pictures that are degraded as cameras and codecs do.")
+    ] = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +139,8 @@ def _train_avldm(args: AvLdmArgs, preset: Literal["tiny-avldm", "debug"]) -> Non
             resume=args.resume,
             uses_ambient=args.ambient,
             is_denoised=args.denoise,
+            start=args.start,
+            footage_share=args.footage_share,
             checkpoint_every=args.checkpoint_every,
             bf16=args.bf16,
         )

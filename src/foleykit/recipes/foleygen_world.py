@@ -276,7 +276,10 @@ def coded_videos(
     """Return codes and features of every long video, computed once per pair of codec and encoder weights."""
     folder = args.output / "coded" / f"{split}-{weights_digest(codec, encoder)}"
     stored = once_per_video(
-        open_world(args.data, split), lambda video: code_video(video, codec, encoder, args.device), folder, args.device
+        open_world(args.data, split),
+        lambda _, video: code_video(video, codec, encoder, args.device),
+        folder,
+        args.device,
     )
     return [CodedVideo(features=arrays["features"], codes=arrays["codes"]) for arrays in stored]
 
