@@ -17,7 +17,6 @@ from foleykit.recipes.ambient_library import write_library
 from foleykit.recipes.avldm_batches import (
     Crop,
     VideoBatches,
-    at_tempo,
     contact_targets,
     crop_frames,
     draw_neighbour,
@@ -102,13 +101,6 @@ def test_a_crop_moves_and_drops_what_is_seen_as_it_does_the_picture() -> None:
     assert not outside.on_screen and outside.point is None
 
 
-def test_a_faster_clip_brings_events_nearer_to_its_beginning() -> None:
-    slid = replace(event(3.0), kind="scrape", duration=0.8)
-    moved = at_tempo(slid, 2.0, 1.25)
-    assert moved.time == pytest.approx(2.8) and moved.duration == pytest.approx(0.64)
-    assert at_tempo(slid, 2.0, 1.0) == slid
-
-
 def stated_video(place: Place) -> CachedVideo:
     """Return ten seconds whose every frame states its number, with one audible blow at 5 s."""
     action = np.zeros(160_000, np.int16)
@@ -133,7 +125,7 @@ def stated_video(place: Place) -> CachedVideo:
     )
 
 
-def test_pictures_targets_and_sound_of_a_clip_are_of_the_same_time_at_any_tempo() -> None:
+def test_pictures_targets_and_sound_of_a_clip_are_of_the_same_time() -> None:
     video = stated_video(draw_place("train", np.random.default_rng(0))[0])
     sounds = np.arange(250, dtype=np.float16)[:, None]
     batches = VideoBatches(
@@ -144,20 +136,18 @@ def test_pictures_targets_and_sound_of_a_clip_are_of_the_same_time_at_any_tempo(
         device="cpu",
         event_share=1.0,
         crop_share=0.0,
-        tempo_share=1.0,
-        footage_share=0.0,
     )
-    steps = set()
+    seen = 0
     for step in range(6):
         rng = np.random.default_rng(step)
         frames, contact, surface, onset, *_, sound, _ = batches._clip(rng)
         shown = frames[:, 0, 0, 0].astype(int)
         assert (sound[:, 0] == shown).all()
         assert (surface[:, 0, 0] == shown[::5][: len(surface)] // 5).all()
-        steps.add(float(np.diff(shown).mean()))
         if onset.max() == 1:
+            seen += 1
             assert abs(shown[onset.argmax()] - 125) <= 1 and contact.max(axis=(1, 2)).argmax() == onset.argmax()
-    assert min(steps) < 0.95 and max(steps) > 1.05
+    assert seen > 1
 
 
 def test_a_touch_counts_when_the_sound_rises_with_it() -> None:
@@ -207,7 +197,7 @@ def test_all_stages_train_and_the_bundle_generates(tmp_path: Path, renders: None
     ablation = train(replace(args, stage="generator", uses_ambient=False, is_denoised=True))
     assert ablation.name == "generator-no-neighbour-denoised" and (ablation / "model.safetensors").is_file()
     kinds = {path.name.rsplit("-", 1)[0] for path in (tmp_path / "run" / "encoded").iterdir()}
-    assert {"train-footage-0.6-0", "train-denoised-footage-0.6-0", "valid", "valid-denoised"} <= kinds
+    assert {"train", "train-denoised", "valid-denoised"} <= kinds
 
     again = replace(args, stage="video", num_steps=1, learning_rate=1e-9)
     for name in ("on", "new"):

@@ -78,9 +78,6 @@ class AvLdmArgs(StagedArgs):
     start: Annotated[
         Path | None, Option(metavar="DIR", help="Start from the weights of the same stage of this run folder.")
     ] = None
-    footage_share: Annotated[
-        float, Option(min=0, max=1, help="Share of the pictures that are degraded as cameras and codecs do.")
-    ] = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +137,6 @@ def _train_avldm(args: AvLdmArgs, preset: Literal["tiny-avldm", "debug"]) -> Non
             uses_ambient=args.ambient,
             is_denoised=args.denoise,
             start=args.start,
-            footage_share=args.footage_share,
             checkpoint_every=args.checkpoint_every,
             bf16=args.bf16,
         )

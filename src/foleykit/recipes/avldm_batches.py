@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +12,6 @@ from torch import Tensor
 
 from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, SimilarityBatch, VideoBatch
 from foleykit.models.avldm.config import AvLdmConfig
-from foleykit.recipes.footage import FootageConfig, as_footage
 from foleykit.world.cache import CachedVideo
 from foleykit.world.sources import AUDIBLE_DB, audible_sources
 from foleykit.world.types import ACTIONS, AMBIENCE_KINDS, MATERIALS, Place, SoundEvent
@@ -124,11 +122,6 @@ def contact_targets(
     return heat
 
 
-def at_tempo(event: SoundEvent, first: float, tempo: float) -> SoundEvent:
-    """Return `event` as it happens in a clip that starts at `first` seconds and runs `tempo` times as fast."""
-    return replace(event, time=first + (event.time - first) / tempo, duration=event.duration / tempo)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Crop:
     """A square part of the picture, in shares of its width and height."""
@@ -164,7 +157,7 @@ def crop_frames(frames: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoBatches:
-    """Clips of frames with what the world knows of them, under flips, crops, tempo, colour and what cameras do."""
+    """Clips of frames with what the world knows of them, under flips, crops and colour changes."""
 
     videos: Sequence[CachedVideo]
     sounds: Sequence[NDArray[np.float16]]
@@ -179,15 +172,6 @@ class VideoBatches:
     """Share of clips that are placed around an event."""
     crop_share: float = 0.6
     """Share of clips that see only a part of the picture."""
-    least_crop: float = 0.5
-    """Share of the picture's width that the closest crop shows."""
-    tempo_share: float = 0.4
-    """Share of clips that run slower or faster."""
-    largest_tempo: float = 1.4
-    """Fastest clips, as a multiple of the world's tempo; the slowest are as much slower."""
-    footage_share: float = 0.6
-    """Share of clips that look like footage."""
-    footage: FootageConfig = field(default_factory=FootageConfig)
 
     def __call__(self, step: int) -> VideoBatch:
         rng = step_rng(self.seed, step)
@@ -199,9 +183,6 @@ class VideoBatches:
         pixels = frames.float().div_(255)
         if self.augment:
             self._recolour_(pixels, rng)
-            for clip in pixels:
-                if rng.random() < self.footage_share:
-                    clip.copy_(as_footage(clip, rng, self.footage))
         return VideoBatch(
             frames=pixels.permute(0, 1, 4, 2, 3),
             onset=onset,
@@ -216,25 +197,24 @@ class VideoBatches:
     def _clip(self, rng: np.random.Generator) -> tuple[NDArray[np.generic], ...]:
         index = int(rng.integers(len(self.videos)))
         video, fps = self.videos[index], self.config.video_fps
-        start, tempo = self._start(video, rng), self._tempo(rng)
-        # A faster clip takes in more of the video; near its end it begins earlier.
-        times = tempo * np.arange(self.num_frames)
+        start = self._start(video, rng)
         stride = self.config.video.slow_stride
-        start = max(0, min(start, len(video.frames) - 1 - math.ceil(times[-1])) // stride * stride)
-        shown = start + np.round(times).astype(np.int64)
-        frames = np.asarray(video.frames[shown] if tempo != 1 else video.frames[start : start + self.num_frames])
-        surface = video.surface_maps[shown[::stride][: self.num_frames // stride] // stride].astype(np.int64)
-        sound = self.sounds[index][shown].astype(np.float32)
-        first = start / fps
-        audible = [is_audible(event, video.action, video.sample_rate) for event in video.events]
-        events = tuple(at_tempo(event, first, tempo) for event in video.events)
+        frames = np.asarray(video.frames[start : start + self.num_frames])
+        surface = video.surface_maps[start // stride :][: self.num_frames // stride].astype(np.int64)
+        sound = self.sounds[index][start : start + self.num_frames].astype(np.float32)
+        first, events = start / fps, video.events
         if self.augment and rng.random() < self.crop_share:
             crop = self._draw_crop(rng)
             frames, events = crop_frames(frames, crop), tuple(crop.seen(event) for event in events)
             rows, columns = crop.cells(surface.shape[1])
             surface = surface[:, rows, columns]
         material, action = class_targets(events, first, self.num_frames, fps)
-        heard = [event for event, is_heard in zip(events, audible, strict=True) if is_heard]
+        heard = [
+            event
+            for event in events
+            if first - 0.1 <= event.time <= first + 0.1 + self.num_frames / fps
+            and is_audible(event, video.action, video.sample_rate)
+        ]
         onset = onset_targets(heard, first, self.num_frames, fps)
         contact = contact_targets(events, first, self.num_frames, fps, self.config.video.num_cells)
         if self.augment and rng.random() < 0.5:
@@ -255,14 +235,8 @@ class VideoBatches:
         frame = seen[rng.integers(len(seen))] * self.config.video_fps
         return int(np.clip(round(frame - rng.uniform(0.1, 0.9) * self.num_frames), 0, last))
 
-    def _tempo(self, rng: np.random.Generator) -> float:
-        """Draw how many of the video's frames pass in one of the clip's."""
-        if not self.augment or rng.random() >= self.tempo_share:
-            return 1.0
-        return float(self.largest_tempo ** rng.uniform(-1, 1))
-
     def _draw_crop(self, rng: np.random.Generator) -> Crop:
-        size = rng.uniform(self.least_crop, 1.0)
+        size = rng.uniform(0.75, 1.0)
         left, top = rng.uniform(0, 1 - size, 2)
         return Crop(left=float(left), top=float(top), size=float(size))
 

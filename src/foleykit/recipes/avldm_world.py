@@ -85,8 +85,6 @@ class TrainArgs:
     """True trains the generator on sound behind a denoiser: the other ablation."""
     start: Path | None = None
     """Run folder from whose weights a stage starts, instead of from random ones."""
-    footage_share: float = 0.6
-    """Share of the pictures that look like footage to the video stage, and then to the stages that build on it."""
     checkpoint_every: int = 200
     bf16: bool = False
     """Compute in bfloat16 where that is safe: twice as fast on processors and GPUs that know it."""
@@ -257,7 +255,6 @@ def train_video(args: TrainArgs, on_step: Callable[[int, float], None] | None) -
         batch_size=batch_size(args),
         device=args.device,
         seed=args.seed,
-        footage_share=args.footage_share,
     )
     held_out = replace(batches, videos=open_world(args.data, "valid"), sounds=sounds("valid"), seed=1, augment=False)
     fixed = [held_out(step) for step in range(10)]
@@ -314,7 +311,7 @@ def frozen_stages(args: TrainArgs, config: AvLdmConfig) -> tuple[MelVae, TwoRate
 
 
 def encoded(args: TrainArgs, split: Split, codec: MelVae, encoder: TwoRateEncoder) -> Sequence[EncodedVideo]:
-    """Return the split's long videos as the frozen stages see them; held-out ones as they are, never as footage."""
+    """Return the split's long videos as the frozen stages see them."""
     return encoded_videos(
         args.data,
         split,
@@ -323,8 +320,6 @@ def encoded(args: TrainArgs, split: Split, codec: MelVae, encoder: TwoRateEncode
         args.output / "encoded",
         args.device,
         is_denoised=args.is_denoised,
-        footage_share=args.footage_share if split == "train" else 0.0,
-        seed=args.seed,
     )
 
 

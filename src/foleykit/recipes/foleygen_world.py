@@ -51,8 +51,8 @@ START_BATCHES = 16
 
 DEFAULTS: Mapping[Stage, StageDefaults] = {
     "codec": StageDefaults(num_steps=2400, batch_size=16, learning_rate=1e-3),
-    "decoder": StageDefaults(num_steps=2400, batch_size=16, learning_rate=5e-4),
-    "lm": StageDefaults(num_steps=8000, batch_size=16, learning_rate=1e-3),
+    "decoder": StageDefaults(num_steps=1200, batch_size=16, learning_rate=5e-4),
+    "lm": StageDefaults(num_steps=5000, batch_size=16, learning_rate=1e-3),
 }
 
 
@@ -204,7 +204,7 @@ def codec_objective(args: FoleyGenTrainArgs, config: MelRvqConfig) -> MelRvqObje
         discriminators = HifiGanDiscriminators(args.discriminators)
     if args.stage == "decoder":
         load_weights(codec, args.output / "codec" / "model.safetensors")
-        return MelRvqObjective(codec, discriminators, MelRvqObjectiveConfig(is_code_fixed=True))
+        return MelRvqObjective(codec, discriminators, MelRvqObjectiveConfig(is_code_fixed=True, energy_weight=1.0))
     if base_config(args).vocoder != config.vocoder:
         raise ModelError(f"the vocoder of {args.base} is of another size than that of {args.preset}")
     load_weights(codec.vocoder, args.base / "vocoder.safetensors")
@@ -277,7 +277,7 @@ def coded_videos(
     folder = args.output / "coded" / f"{split}-{weights_digest(codec, encoder)}"
     stored = once_per_video(
         open_world(args.data, split),
-        lambda _, video: code_video(video, codec, encoder, args.device),
+        lambda video: code_video(video, codec, encoder, args.device),
         folder,
         args.device,
     )

@@ -237,7 +237,7 @@ def seen_features(
 ) -> Sequence[NDArray[np.float16]]:
     """Return the features (T, D) of every long video, computed once."""
 
-    def encode(index: int, video: CachedVideo) -> Mapping[str, NDArray[np.float16]]:
+    def encode(video: CachedVideo) -> Mapping[str, NDArray[np.float16]]:
         return {"features": look(encoder, np.array(video.frames)).cpu().numpy().astype(np.float16)}
 
     return [arrays["features"] for arrays in once_per_video(videos, encode, folder, device)]

@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from foleykit.audio.spectral_gate import spectral_gate
 from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import weights_digest
 from foleykit.core.progress import Report, no_report
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
-from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo, seen_ambience, step_rng
-from foleykit.recipes.footage import FootageConfig, as_footage
+from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo, seen_ambience
 from foleykit.training.processes import join_processes
 from foleykit.world.cache import CachedVideo, build_cache, open_cache
 from foleykit.world.config import WorldConfig
@@ -69,26 +67,16 @@ def encoded_videos(
     device: str,
     *,
     is_denoised: bool = False,
-    footage_share: float = 0.0,
-    seed: int = 0,
 ) -> Sequence[EncodedVideo]:
     """Return features and latents of every long video, computed once per pair of codec and encoder weights.
 
-    Denoised, the mixtures pass a spectral gate before the codec. A share of the videos looks like footage, which `seed`
-    draws.
+    Denoised, the mixtures pass a spectral gate before the codec.
     """
     kind = f"{split}-denoised" if is_denoised else split
-    if footage_share > 0:
-        kind += f"-footage-{footage_share:g}-{seed}"
     home, videos = folder / f"{kind}-{weights_digest(codec, encoder)}", open_world(args, split)
-
-    def encode(index: int, video: CachedVideo) -> dict[str, NDArray[np.float16]]:
-        rng = step_rng(seed, index)
-        footage = FootageConfig() if rng.random() < footage_share else None
-        pixels = look_at(video, rng, footage).to(device)
-        return encode_video(video, pixels, codec, encoder, device, is_denoised=is_denoised)
-
-    stored = once_per_video(videos, encode, home, device)
+    stored = once_per_video(
+        videos, lambda video: encode_video(video, codec, encoder, device, is_denoised=is_denoised), home, device
+    )
     return [
         EncodedVideo(features=arrays["features"], latents=arrays["latents"], seen=seen_ambience(video.place))
         for video, arrays in zip(videos, stored, strict=True)
@@ -101,7 +89,7 @@ def action_latents(
     """Return latents (T, D) of every long video's action stem, computed once per codec weights."""
 
     @torch.inference_mode()
-    def encode(index: int, video: CachedVideo) -> dict[str, NDArray[np.float16]]:
+    def encode(video: CachedVideo) -> dict[str, NDArray[np.float16]]:
         action = torch.from_numpy(video.action.astype(np.float32) / PCM_SCALE).to(device)
         return {"latents": codec.encode(action[None])[0].T.cpu().numpy().astype(np.float16)}
 
@@ -111,22 +99,18 @@ def action_latents(
 
 def once_per_video(
     videos: Sequence[CachedVideo],
-    encode: Callable[[int, CachedVideo], Mapping[str, NDArray[Any]]],
+    encode: Callable[[CachedVideo], Mapping[str, NDArray[Any]]],
     folder: Path,
     device: str,
 ) -> list[dict[str, NDArray[Any]]]:
-    """Return what `encode` makes of every video's number and contents, kept in `folder`.
-
-    Processes that train together share the work.
-    """
+    """Return what `encode` makes of every video, kept in `folder`; processes that train together share the work."""
     processes = join_processes(device)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{index:06d}.npz" for index in range(len(videos))]
-    for index in range(processes.rank, len(videos), processes.count):
-        path = paths[index]
+    for path, video in list(zip(paths, videos, strict=True))[processes.rank :: processes.count]:
         if not path.is_file():
             temporary = path.with_suffix(".tmp.npz")
-            np.savez(temporary, **encode(index, videos[index]))  # type: ignore[arg-type]
+            np.savez(temporary, **encode(video))  # type: ignore[arg-type]
             temporary.replace(path)
     processes.wait()
     loaded = []
@@ -136,24 +120,13 @@ def once_per_video(
     return loaded
 
 
-def look_at(video: CachedVideo, rng: np.random.Generator, footage: FootageConfig | None) -> Tensor:
-    """Return the frames (T, H, W, 3) of one long video in [0, 1], as they are or as a camera would have stored them."""
-    pixels = torch.from_numpy(np.array(video.frames)).float() / 255
-    return pixels if footage is None else as_footage(pixels, rng, footage)
-
-
 @torch.inference_mode()
 def encode_video(
-    video: CachedVideo,
-    pixels: Tensor,
-    codec: MelVae,
-    encoder: TwoRateEncoder,
-    device: str,
-    *,
-    is_denoised: bool = False,
+    video: CachedVideo, codec: MelVae, encoder: TwoRateEncoder, device: str, *, is_denoised: bool = False
 ) -> dict[str, NDArray[np.float16]]:
-    """Return features (T, D) of `pixels` (T, H, W, 3), latents (A, D, T) of the video under each of its ambiences."""
-    features = encoder(pixels.permute(0, 3, 1, 2)[None])[0]
+    """Return features (T, D), latents (A, D, T) of one long video under each of its ambiences."""
+    frames = torch.from_numpy(np.array(video.frames)).to(device).permute(0, 3, 1, 2).float() / 255
+    features = encoder(frames[None])[0]
     mixes = (video.action + video.off_screen.astype(np.float32) + video.ambient).clip(-PCM_SCALE, PCM_SCALE) / PCM_SCALE
     mixes = mixes.astype(np.float32)
     if is_denoised:
