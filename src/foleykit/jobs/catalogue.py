@@ -122,7 +122,7 @@ def allows_commercial_use(licence: str) -> bool | None:
     words = licence.lower()
     if re.search(r"\bnc\b|non-?commercial|no commercial|not for commercial|research only", words):
         return False
-    if re.match(r"(apache-2\.0|mit|isc|bsd-[0-9]-clause|cc0-1\.0|cc-by-[0-9.]+|cc-by-sa-[0-9.]+)\b", words):
+    if re.match(r"(apache-2\.0|mit|isc|bsd-[0-9]-clause|cc0-1\.0|cc-by-[0-9.]+|cc-by-sa-[0-9.]+)(?![\w-])", words):
         return True
     return None
 

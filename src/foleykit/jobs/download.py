@@ -15,7 +15,7 @@ from foleykit.core.errors import ModelError
 from foleykit.core.progress import Report, no_report
 from foleykit.jobs.catalogue import Published, PublishedFile, published
 from foleykit.jobs.fetch import Fetched, check_url, fetch, num_bytes_here
-from foleykit.jobs.models import home
+from foleykit.jobs.home import home
 
 try:
     import fcntl
@@ -117,10 +117,13 @@ def download(plan: DownloadPlan, *, report: Report = no_report) -> DownloadResul
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
         output.parent.mkdir(parents=True, exist_ok=True)
+        with alone(plan.folder):
+            files = tuple(
+                fetch(file, plan.folder, url=address(file, plan.base_url), report=report) for file in entry.files
+            )
     except OSError as error:
-        raise ModelError(f"{plan.folder} cannot be made: {error.strerror}") from error
-    with alone(plan.folder):
-        files = tuple(fetch(file, plan.folder, url=address(file, plan.base_url), report=report) for file in entry.files)
+        place = error.filename or plan.folder
+        raise ModelError(f"{place} cannot be written: {error.strerror}; the same command goes on from here") from error
     return DownloadResult(
         name=entry.name,
         licence=entry.licence,

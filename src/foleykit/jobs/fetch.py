@@ -55,11 +55,13 @@ def fetch(file: PublishedFile, folder: Path, *, url: str = "", report: Report = 
 
     Beside it lies its SHA-256. While it is incomplete it is called NAME.part; the next call goes on from there if the
     server still has the same file. Raises UsageError for an address that is not safe to fetch from, and ModelError in
-    one line when the server, the connection or the disk fails, or the file is not what was published.
+    one line when the server or the connection fails or the file is not what was published. What the disk refuses is an
+    OSError.
     """
     check_url(url or file.url)
     target, part = folder / file.name, folder / f"{file.name}.part"
     if target.exists():
+        report(f"{file.name}, checking", 1)
         found = hashed(target, file, num_received=0)
         if complaint := complaint_about(found, file):
             raise ModelError(f"{target} {complaint}; delete it or use another folder")
@@ -127,13 +129,13 @@ def receive(file: PublishedFile, url: str, part: Path, report: Report) -> int:
     if source is not None and num_here == source.num_bytes > 0:
         return 0
     answer, start = connect(url, source, num_here)
-    with answer, part.open("ab" if start else "wb") as out:
-        if start == 0:
+    with answer:
+        if source is None or start == 0:
             source = new_source(file, url, answer)
+        with part.open("ab" if start else "wb") as out:
             source_path(part).write_text(json.dumps(asdict(source)))
-        assert source is not None
-        num_bytes = copy(file, answer, out, start, source, report)
-        os.fsync(out.fileno())
+            num_bytes = copy(file, answer, out, start, source, report)
+            os.fsync(out.fileno())
     if (num_bytes < source.num_bytes) if source.num_bytes else (num_bytes <= file.num_bytes - file.rounded_to):
         raise broken(file, source, num_bytes, "it ended early")
     return num_bytes - start
@@ -156,13 +158,8 @@ def copy(
         num_bytes += len(chunk)
         if num_bytes > file.num_bytes:
             raise ModelError(f"{file.name}: more bytes came than the {stated_size(file)} of the published file")
-        try:
-            out.write(chunk)
-            out.flush()
-        except OSError as error:
-            raise ModelError(
-                f"{file.name} cannot be written: {error.strerror}; the same command goes on from here"
-            ) from error
+        out.write(chunk)
+        out.flush()
 
 
 def connect(url: str, source: Source | None, num_here: int) -> tuple[http.client.HTTPResponse, int]:

@@ -17,7 +17,8 @@ from foleykit.jobs.catalogue import (
 )
 from foleykit.jobs.download import download_folder, output_folder
 from foleykit.jobs.fetch import num_bytes_here
-from foleykit.jobs.models import ModelSummary, home, model_folder, shipped_models, summarise_model
+from foleykit.jobs.home import home
+from foleykit.jobs.models import ModelSummary, model_folder, shipped_models, summarise_model
 
 State = Literal["shipped", "here", "downloaded", "in part", "published"]
 MEASURED = {"tiny-avldm": Memory(num_bytes=514_000_000, basis="measured")}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import foleykit
 from foleykit.core.config import load_config
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.jobs.catalogue import PUBLISHED
+from foleykit.jobs.home import home
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.published.config import Action2SoundConfig
 from foleykit.models.foleygen.config import FoleyGenConfig
@@ -63,13 +63,6 @@ class ModelDescription(ModelSummary):
 def shipped_models() -> tuple[str, ...]:
     """Return the names of the models that come with the package, sorted."""
     return tuple(sorted(config.parent.name for config in WEIGHTS.glob("*/config.json")))
-
-
-def home() -> Path:
-    """Return foleykit's own folder: FOLEYKIT_HOME, or `foleykit` where programs of this user keep what they fetched."""
-    if own := os.environ.get("FOLEYKIT_HOME"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "foleykit"
 
 
 def model_folder(name: str | Path) -> Path:
