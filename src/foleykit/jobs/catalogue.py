@@ -1,7 +1,7 @@
 """Models whose weights others publish, and where: what `foley models list` shows and `foley models download` fetches.
 
-Checksums are those of the publishers: MD5 from MMAudio's release, SHA-256 from the hubs' records. A file without one is
-checked by its size alone.
+Checksums are the MD5 that the authors of MMAudio and Cnn14 publish, and for other files the SHA-256 that their hosts
+list, as public projects have recorded it. A file without one is checked by its size alone.
 """
 
 from __future__ import annotations

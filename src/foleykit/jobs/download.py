@@ -97,7 +97,11 @@ def plan_download(request: DownloadRequest, environment: Mapping[str, str] = os.
             f"{entry.name} is {entry.num_bytes / 1e9:.2f} GB under {entry.licence}; nothing is downloaded before you "
             "accept that with --accept-licence"
         )
-    missing = entry.num_bytes - sum(min(num_bytes_here(file, folder), file.num_bytes) for file in entry.files)
+    missing = sum(
+        max(file.num_bytes - num_bytes_here(file, folder), 0)
+        for file in entry.files
+        if not (folder / file.name).is_file()
+    )
     free = shutil.disk_usage(existing(folder)).free
     if missing and missing + SPARE_BYTES > free:
         raise ModelError(
