@@ -1,6 +1,6 @@
 """MMAudio at its published size on random weights: convert, then generate, each as a whole process.
 
-    python benchmarks/mmaudio_cost.py small-16k [--seconds 2] [--steps 25] [--folder DIR]
+    python benchmarks/mmaudio_cost.py small-16k [--seconds 2] [--steps 25] [--dtypes float32 bfloat16] [--folder DIR]
 
 Writes files laid out as the published ones are (12 to 20 GB with the converted folder, deleted at the end), and prints
 a table for benchmarks/results: wall time and peak memory of both commands, and the seconds of every stage.
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("size")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--dtypes", nargs="+", default=["float32"])
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
     sys.path.append(str(ROOT / "tests"))
@@ -62,21 +62,18 @@ def main() -> None:
         )
         for path in files.iterdir():
             path.unlink()
-        words = [
-            "generate",
-            str(video),
-            "--model",
-            str(model),
-            "--num-steps",
-            str(options.steps),
-            "--dtype",
-            options.dtype,
-        ]
-        words += ["--prompt", "a bar swings", "--negative-prompt", "music", "-o", str(folder / "out.mp4")]
-        made, wall, peak = measured(words)
-        print(f"| generate {made['seconds']:g} s, {options.steps} steps, {options.dtype} | {wall:.0f} | {peak:.1f} |")
-        print("stages:", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in made["timings"].items()))
-        print(f"samples: {made['num_samples']} at {made['sample_rate']} Hz")
+        for dtype in options.dtypes:
+            generated(video, model, folder / f"{dtype}.mp4", dtype, options.steps)
+
+
+def generated(video: Path, model: Path, output: Path, dtype: str, num_steps: int) -> None:
+    """Generate once and print the table's row and its stages."""
+    words = ["generate", str(video), "--model", str(model), "--num-steps", str(num_steps), "--dtype", dtype]
+    words += ["--prompt", "a bar swings", "--negative-prompt", "music", "-o", str(output)]
+    made, wall, peak = measured(words)
+    print(f"| generate {made['seconds']:g} s, {num_steps} steps, {dtype} | {wall:.0f} | {peak:.1f} |")
+    print("stages:", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in made["timings"].items()))
+    print(f"samples: {made['num_samples']} at {made['sample_rate']} Hz", flush=True)
 
 
 if __name__ == "__main__":

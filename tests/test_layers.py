@@ -21,6 +21,8 @@ LAYERS = (
 HEIGHT = {package: len(LAYERS) - depth for depth, group in enumerate(LAYERS) for package in group}
 FAMILIES = {"avldm", "foleygen", "textvideo", "contrastive", "avsync"}
 NEVER = {"torchvision", "torchaudio", "torchcodec", "librosa", "scipy", "timm"}
+NETWORK = {"urllib.request", "http.client", "requests", "httpx", "huggingface_hub", "torch.hub"}
+FETCHER = SOURCE / "jobs" / "fetch.py"
 FILES = sorted(path for path in SOURCE.rglob("*.py"))
 
 
@@ -77,3 +79,18 @@ def test_commands_import_nothing_heavy_before_they_run(path: Path) -> None:
         if name.startswith("foleykit.") and not name.startswith(tuple(light)):
             pytest.fail(f"{path.name} imports {name} when it is imported")
         assert name.split(".")[0] not in {"torch", "numpy", "av", "mujoco", "soundfile", "soxr", "PIL"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_nothing_is_fetched_but_by_the_fetcher(path: Path) -> None:
+    reaching = {name for name in imports(path) if any(f"{name}.".startswith(f"{known}.") for known in NETWORK)}
+    assert bool(reaching) == (path == FETCHER), f"{path.name} imports {reaching}"
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".from_pretrained"):
+            words = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            assert words.get("local_files_only") == "True", f"{path.name}:{node.lineno} may download"
+
+
+def test_the_fetcher_serves_downloads_alone() -> None:
+    users = [path for path in FILES if any(name.startswith("foleykit.jobs.fetch.fetch") for name in imports(path))]
+    assert users == [SOURCE / "jobs" / "download.py"]

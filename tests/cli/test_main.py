@@ -54,6 +54,7 @@ COMMANDS = [
     ["train"],
     ["models"],
     ["models", "list"],
+    ["models", "download"],
     ["models", "info"],
     ["evaluate", "model"],
     ["evaluate", "world"],

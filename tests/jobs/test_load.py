@@ -66,7 +66,7 @@ def test_absent_devices_are_refused(name: str) -> None:
 
 
 def test_downloads_and_odd_dtypes_are_refused(debug_model: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be downloaded"):
+    with pytest.raises(UsageError, match="only `foley models download` fetches"):
         load(debug_model, local_files_only=False)
     with pytest.raises(UsageError, match="unknown dtype"):
         load(debug_model, dtype="int8")  # type: ignore[arg-type]

@@ -30,9 +30,8 @@ from foleykit.cli import (
 )
 from foleykit.cli.command import EvaluateGroup, as_command
 from foleykit.cli.show import print_error
-from foleykit.core.errors import FoleyError, UsageError
+from foleykit.core.errors import FoleyError, Interrupted, UsageError
 
-INTERRUPTED = 130
 TERMINATED = 143
 
 
@@ -54,6 +53,7 @@ def build_app() -> typer.Typer:
 
     models_app = _group("The models that can be used here.")
     models_app.command("list")(as_command(models.ListArgs, models.run_list))
+    models_app.command("download")(as_command(models.DownloadArgs, models.run_download))
     models_app.command("info")(as_command(models.InfoArgs, models.run_info))
     convert_app = _group("Turn published checkpoints into folders; nothing in them is executed.")
     convert_app.command("action2sound")(as_command(models.ConvertArgs, models.run_convert))
@@ -140,18 +140,25 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     warnings.showwarning = _show_warning
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        exit_code = build_app()(args=arguments, prog_name="foley", standalone_mode=False) or 0
+        exit_code = _run(arguments)
     except FoleyError as error:
         exit_code = error.exit_code
         print_error(str(error), exit_code=exit_code, as_json=as_json)
     except typer.TyperException as error:
         exit_code = UsageError.exit_code
         print_error(f"{error.format_message().rstrip('.')}; see foley --help", exit_code=exit_code, as_json=as_json)
-    except KeyboardInterrupt:
-        exit_code = INTERRUPTED
-    if exit_code == INTERRUPTED:
-        print_error("interrupted; no unfinished file was left", exit_code=exit_code, as_json=as_json)
     sys.exit(exit_code)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; raises Interrupted where typer makes an exit code of Ctrl-C."""
+    try:
+        exit_code = build_app()(args=arguments, prog_name="foley", standalone_mode=False) or 0
+    except KeyboardInterrupt:
+        exit_code = Interrupted.exit_code
+    if exit_code == Interrupted.exit_code:
+        raise Interrupted("interrupted; no unfinished file was left")
+    return int(exit_code)
 
 
 def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:

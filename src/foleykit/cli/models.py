@@ -9,10 +9,14 @@ from typing import Annotated, Literal
 import typer
 
 from foleykit.cli.show import print_json, progress
+from foleykit.core.errors import Interrupted
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListArgs:
+    commercial_ok: Annotated[
+        bool, typer.Option("--commercial-ok", help="Only models whose licence allows commercial use.")
+    ] = False
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 
 
@@ -21,6 +25,22 @@ class InfoArgs:
     name: Annotated[str, typer.Argument(help="A shipped model or a model folder.")] = "tiny-avldm"
     card: Annotated[bool, typer.Option("--card", help="Print the model card.")] = False
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadArgs:
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A published model of foley models list.")]
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Agree to the licence that is shown without it.")
+    ] = False
+    folder: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder of the files; default: foleykit's own.")
+    ] = None
+    base_url: Annotated[
+        str, typer.Option(metavar="URL", help="A mirror: take the files from URL/FILE, where they are called the same.")
+    ] = ""
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors and warnings only.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,20 +91,70 @@ class VggishArgs(EncoderArgs):
 
 
 def run_list(args: ListArgs) -> None:
-    """List the models that come with foleykit."""
-    from foleykit.jobs.models import describe_model, shipped_models
+    """List the models that are shipped, that are here and that could be had, with what each takes and allows."""
+    from foleykit.jobs.inventory import list_models
 
-    descriptions = [describe_model(name) for name in shipped_models()]
+    listings = list_models(only_commercial=args.commercial_ok)
     if args.json:
-        print_json({"models": [description.to_dict() for description in descriptions]})
+        print_json({"models": [listing.to_dict() for listing in listings]})
         return
-    for description in descriptions:
-        print(
-            f"{description.name:<20} {description.family:<10} {description.num_bytes / 1e6:6.1f} MB  "
-            f"{description.sample_rate} Hz  {description.licence}"
+    rows = [("name", "state", "family", "size", "memory", "rate", "commercial", "licence")]
+    for listing in listings:
+        rows.append(
+            (
+                listing.name,
+                listing.state,
+                listing.family,
+                megabytes(listing.num_bytes),
+                f"{megabytes(listing.memory_bytes)} {listing.memory_basis}",
+                f"{listing.sample_rate} Hz",
+                {True: "yes", False: "no", None: "unknown"}[listing.commercial_use],
+                listing.licence.split(" (")[0],
+            )
         )
-    if not descriptions:
-        print("no models are shipped with this build")
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
+
+
+def run_download(args: DownloadArgs) -> None:
+    """Fetch the files of a published model; size and licence are shown first, and the licence must be accepted.
+
+    What broke off is continued by the same command, every file is checked before it counts as here, and no other
+    command touches the network. FOLEYKIT_OFFLINE=1 or HF_HUB_OFFLINE=1 forbids it.
+    """
+    from foleykit.jobs.download import DownloadRequest, download, plan_download
+
+    plan = plan_download(
+        DownloadRequest(
+            name=args.name,
+            folder=args.folder,
+            base_url=args.base_url,
+            is_licence_accepted=args.accept_licence,
+        )
+    )
+    is_talking = not args.quiet and not args.json
+    if is_talking:
+        print(
+            f"{plan.entry.name}: {megabytes(plan.entry.num_bytes)}, {megabytes(plan.num_bytes_missing)} of it missing"
+        )
+        print(f"licence: {plan.entry.licence}", flush=True)
+    try:
+        with progress(quiet=args.quiet) as report:
+            result = download(plan, report=report)
+    except KeyboardInterrupt as stop:
+        raise Interrupted("interrupted; what came is kept, and the same command goes on from there") from stop
+    if args.json:
+        print_json(result.to_dict())
+    elif is_talking:
+        for file in result.files:
+            how = "only its size is published" if file.checked_by == "size" else f"{file.checked_by} as published"
+            print(f"{file.name}: {megabytes(file.num_bytes)}, {how}, sha256 {file.digests['sha256']}")
+        print(f"next: {result.convert_command}")
 
 
 def run_info(args: InfoArgs) -> None:
@@ -126,10 +196,11 @@ def run_convert(args: ConvertArgs) -> None:
 
 def run_convert_mmaudio(args: MMAudioArgs) -> None:
     """Turn the published MMAudio files into a model folder; nothing in them is executed."""
-    from foleykit.jobs.convert_mmaudio import LICENCE, MMAudioRequest, convert_mmaudio
+    from foleykit.jobs.catalogue import MMAUDIO_LICENCE
+    from foleykit.jobs.convert_mmaudio import MMAudioRequest, convert_mmaudio
 
     if not args.quiet and not args.json:
-        print(f"licence: {LICENCE}")
+        print(f"licence: {MMAUDIO_LICENCE}")
     request = MMAudioRequest(
         files=tuple(args.files),
         output=args.output,

@@ -35,5 +35,11 @@ class ModelError(FoleyError):
     exit_code = 4
 
 
+class Interrupted(FoleyError):
+    """The user stopped what can be gone on with; the message says how."""
+
+    exit_code = 130
+
+
 class MediaWarning(UserWarning):
     """A file decodes in part; the message says how much was used."""

@@ -258,8 +258,8 @@ class TextVideoAdapter:
         name = self._name
         if settings.ambient not in ("auto", "quiet") or settings.ambient_library:
             raise UsageError(
-                f'model "{name}" has no ambient condition: describe the background in --prompt, or ask for '
-                "--ambient quiet"
+                f'model "{name}" has no ambient condition: describe the background in --prompt, ask for '
+                "--ambient quiet, or mix the video's own sound in with --original keep"
             )
         if settings.ambient_level_db is not None:
             raise UsageError(f'model "{name}" has no ambient condition whose level could be set')

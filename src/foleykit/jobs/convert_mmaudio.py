@@ -20,6 +20,7 @@ from foleykit.core.unpickle import read_checkpoint, tensors_of
 from foleykit.encoders import clip
 from foleykit.encoders.text.clip_tokens import read_merges, save_merges
 from foleykit.encoders.visual import synchformer
+from foleykit.jobs.catalogue import MMAUDIO_LICENCE, published_checksum
 from foleykit.jobs.convert import check_folder, folder_or_nothing
 from foleykit.jobs.models import CARD_NAME
 from foleykit.models.textvideo import network
@@ -28,7 +29,6 @@ from foleykit.models.textvideo.pipeline import MERGES_NAME
 from foleykit.models.textvideo.presets import MMAudioName, mmaudio
 
 Part = Literal["network", "codec", "vocoder", "sync", "clip", "vocabulary"]
-LICENCE = "CC-BY-NC-4.0 (MMAudio's weights: no commercial use; CLIP under Apple's sample code licence)"
 MARKS: Mapping[str, Part] = {
     "audio_input_proj.0.weight": "network",
     "decoder.conv_in.weight": "codec",
@@ -46,18 +46,6 @@ USUAL: Mapping[Part, str] = {
     "vocabulary": "merges.txt or bpe_simple_vocab_16e6.txt.gz of CLIP",
 }
 """What each part is called where it is published."""
-MD5 = {
-    "mmaudio_small_16k.pth": "af93cde404179f58e3919ac085b8033b",
-    "mmaudio_small_44k.pth": "babd74c884783d13701ea2820a5f5b6d",
-    "mmaudio_medium_44k.pth": "5a56b6665e45a1e65ada534defa903d0",
-    "mmaudio_large_44k.pth": "fed96c325a6785b85ce75ae1aafd2673",
-    "mmaudio_large_44k_v2.pth": "01ad4464f049b2d7efdaa4c1a59b8dfe",
-    "v1-16.pth": "69f56803f59a549a1a507c93859fd4d7",
-    "v1-44.pth": "fab020275fa44c6589820ce025191600",
-    "best_netG.pt": "eeaf372a38a9c31c362120aba2dde292",
-    "synchformer_state_dict.pth": "5b2f5594b0730f70e41e549b7c94390c",
-}
-"""Of the published files."""
 FIRST_WEIGHT = re.compile(r"conv_pre\.(weight|weight_v|parametrizations\.weight\.original1)")
 """The vocoder's tensor whose second axis is the mel bins."""
 WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
@@ -147,7 +135,7 @@ def convert_mmaudio(request: MMAudioRequest, *, report: Report = no_report) -> M
     return MMAudioResult(
         output=request.output,
         size=size,
-        licence=LICENCE,
+        licence=MMAUDIO_LICENCE,
         num_tensors=num_tensors,
         num_bytes=sum(path.stat().st_size for path in request.output.glob("*.safetensors")),
         notes=tuple(notes),
@@ -277,9 +265,10 @@ def notes_on(found: Mapping[Part, Path], parts: Mapping[Part, list[Path]]) -> li
     for paths in parts.values():
         notes += [f"{path.name}: left out, of another model" for path in paths if path not in found.values()]
     for path in found.values():
-        if path.name in MD5:
+        checksum = published_checksum(path.name)
+        if checksum is not None:
             with path.open("rb") as file:
-                is_published = hashlib.file_digest(file, "md5").hexdigest() == MD5[path.name]
+                is_published = hashlib.file_digest(file, checksum.algorithm).hexdigest() == checksum.value
             notes.append(f"{path.name}: {'the published file' if is_published else 'not the file published so'}")
     return notes
 
@@ -287,5 +276,5 @@ def notes_on(found: Mapping[Part, Path], parts: Mapping[Part, list[Path]]) -> li
 def card(size: str, found: Mapping[Part, Path], notes: list[str]) -> str:
     """Return the text of a converted model's card."""
     names = ", ".join(sorted(path.name for path in found.values()))
-    lines = ["---", f"license: {LICENCE}", "---", f"# MMAudio {size}, converted", "", f"Made from {names}.", ""]
+    lines = ["---", f"license: {MMAUDIO_LICENCE}", "---", f"# MMAudio {size}, converted", "", f"Made from {names}.", ""]
     return "\n".join([*lines, *(f"- {note}" for note in notes)]) + "\n"

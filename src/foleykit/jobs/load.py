@@ -21,13 +21,14 @@ def load(
 ) -> FoleyPipeline:
     """Return a ready pipeline: frames in, a `Soundtrack` out.
 
-    `name` is a shipped model or a model folder, `device` a torch device or "auto" (a GPU where there is one). Nothing
-    is downloaded: `local_files_only=False` is refused until models can be fetched.
+    `name` is a shipped model, a model folder or the name of one in foleykit's own folder, `device` a torch device or
+    "auto" (a GPU where there is one). Nothing is downloaded: `local_files_only=False` is refused, for only
+    `foley models download` fetches models.
 
     Raises ModelError when the model is missing or incomplete and UsageError for an unknown device or dtype.
     """
     if not local_files_only:
-        raise UsageError("models cannot be downloaded by this version; name a shipped model or a local folder")
+        raise UsageError("only `foley models download` fetches models; name a shipped model or a local folder")
     if dtype not in get_args(Dtype):
         raise UsageError(f'unknown dtype "{dtype}"; choose float32, bfloat16 or float16')
     import torch

@@ -12,6 +12,8 @@ from typing import Any, Literal, assert_never
 import foleykit
 from foleykit.core.config import load_config
 from foleykit.core.errors import ModelError, UsageError
+from foleykit.jobs.catalogue import PUBLISHED
+from foleykit.jobs.home import home
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.published.config import Action2SoundConfig
 from foleykit.models.foleygen.config import FoleyGenConfig
@@ -25,8 +27,8 @@ ModelConfig = AvLdmConfig | Action2SoundConfig | FoleyGenConfig | TextVideoConfi
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelDescription:
-    """What can be said about a model without loading it."""
+class ModelSummary:
+    """What a model's configuration and card say, and the size of its weights."""
 
     name: str
     family: str
@@ -38,12 +40,18 @@ class ModelDescription:
     video_fps: float
     licence: str
     """Of the weights; "not stated" where the model card does not say."""
-    weights_sha256: str
-    """Over all files that generation reads: config, weights, ambient library."""
     kind: ModelKind = "avldm"
     """Which structure the folder holds."""
     card: str = ""
     """The model card's text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription(ModelSummary):
+    """What can be said about a model without loading it; every byte of its files is read."""
+
+    weights_sha256: str
+    """Over all files that generation reads: config, weights, ambient library."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-ready values, without the card's text."""
@@ -58,12 +66,18 @@ def shipped_models() -> tuple[str, ...]:
 
 
 def model_folder(name: str | Path) -> Path:
-    """Return the folder of a shipped model's name or of a path; raises ModelError, listing what exists."""
+    """Return the folder of a shipped model's name, of a path, or of a name in foleykit's own folder.
+
+    Raises ModelError, listing what exists, or saying how a published model is had.
+    """
     if str(name) in shipped_models():
         return WEIGHTS / str(name)
     folder = Path(name).expanduser()
-    if (folder / "config.json").is_file():
-        return folder
+    for candidate in (folder, home() / "models" / folder):
+        if (candidate / "config.json").is_file():
+            return candidate
+    if any(entry.name == str(name) and entry.is_model for entry in PUBLISHED):
+        raise ModelError(f"{name} is not here; `foley models download {name}` says what it takes to have it")
     shipped = ", ".join(shipped_models()) or "none"
     reason = f"folder {folder} holds no config.json" if folder.is_dir() else "there is no such model or folder"
     raise ModelError(f'cannot load model "{name}": {reason}; shipped models: {shipped}')
@@ -72,6 +86,12 @@ def model_folder(name: str | Path) -> Path:
 def describe_model(name: str | Path) -> ModelDescription:
     """Return what a model's files say about it; raises ModelError when it is missing or has no weights."""
     folder = model_folder(name)
+    summary = summarise_model(folder)
+    return ModelDescription(**vars(summary), weights_sha256=_hash_files(folder))
+
+
+def summarise_model(folder: Path) -> ModelSummary:
+    """Return what is known of a model folder without reading its weights; raises ModelError when it is not complete."""
     weights = sorted(folder.glob("**/*.safetensors"))
     if not weights:
         raise ModelError(f"model folder {folder} holds no *.safetensors; train it or copy it again")
@@ -82,7 +102,7 @@ def describe_model(name: str | Path) -> ModelDescription:
     card_path = folder / CARD_NAME
     card = card_path.read_text() if card_path.is_file() else ""
     licence = re.search(r"^licen[cs]e:\s*(.+?)\s*$", card, re.MULTILINE)
-    return ModelDescription(
+    return ModelSummary(
         name=folder.name,
         family=family_of(config),
         folder=folder,
@@ -90,7 +110,6 @@ def describe_model(name: str | Path) -> ModelDescription:
         sample_rate=config.sample_rate,
         video_fps=config.video_fps,
         licence=licence.group(1) if licence else "not stated",
-        weights_sha256=_hash_files(folder),
         kind="avldm" if isinstance(config, AvLdmConfig) else config.kind,
         card=card,
     )
