@@ -3,11 +3,13 @@
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fixtures.foleygen import parts_of, write_foleygen
 from foleykit.core.config import from_dict, to_dict
@@ -16,6 +18,7 @@ from foleykit.core.types import VideoFeatures
 from foleykit.encoders.visual.clip import ClipConfig
 from foleykit.models.foleygen.config import FoleyGenConfig, SamplingConfig, VisualConfig
 from foleykit.models.foleygen.generation import generate_codes
+from foleykit.models.foleygen.network import LanguageModel
 from foleykit.models.foleygen.pipeline import FoleyGenPipeline, windows
 from foleykit.models.foleygen.presets import debug, foleygen, tiny_foleygen
 
@@ -116,6 +119,30 @@ def test_the_ambience_is_the_prompt_and_nothing_of_it_remains(pipeline: FoleyGen
     whole = pipeline.codec.decode(codes)[0].numpy()
     sound = pipeline.generate(features, num_samples=RATE, ambient=ambient)
     assert np.array_equal(sound, whole[:, CONFIG.ambient_samples : CONFIG.ambient_samples + RATE])
+
+
+def test_every_window_begins_with_the_ambience_before_what_was_written(
+    pipeline: FoleyGenPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+
+    def listening(model: LanguageModel, features: Tensor, prompt: Tensor, num_frames: int, **rest: Any) -> Tensor:
+        told.append((features, prompt))
+        return generate_codes(model, features, prompt, num_frames, **rest)
+
+    monkeypatch.setattr("foleykit.models.foleygen.pipeline.generate_codes", listening)
+    features = pipeline.encode([frames_of(4)])
+    ambient = noise_of(CONFIG.ambient_seconds)
+    codes = codes_decoded(pipeline, features, num_samples=4 * RATE, ambient=ambient)
+    given = pipeline.codec.encode(torch.from_numpy(ambient)[None])
+    room = CONFIG.window_frames - CONFIG.stride_frames - round(0.4 * CONFIG.lm.frame_rate)
+    assert len(told) > 2
+    for index, (seen, prompt) in enumerate(told[1:], 1):
+        assert torch.equal(prompt[:, :, :room], given[:, :, :room])
+        start = index * CONFIG.stride_frames
+        assert torch.equal(prompt[:, :, room:], codes[:, :, start + room : start + prompt.shape[2]])
+        still = CONFIG.visual_at(room)
+        assert torch.equal(seen[0, :still], features.values[:1].expand(still, -1))
 
 
 def test_a_prefix_is_always_whole_and_holds_its_last_frame(pipeline: FoleyGenPipeline) -> None:

@@ -26,6 +26,8 @@ from foleykit.video.chunks import overlapping_chunks
 
 CHUNK_FRAMES = 240
 """Video frames encoded at a time, those of its neighbours included; whole stretches of every encoder."""
+CARRIED_SECONDS = 0.4
+"""What a window is told at least of the one before, so that what rings goes on ringing."""
 
 
 class FoleyGenPipeline:
@@ -161,8 +163,15 @@ class FoleyGenPipeline:
         generator: torch.Generator,
         progress: Callable[[float], None] | None,
     ) -> Tensor:
-        """Return the codes of `prompt` (1, K, P) and of `num_frames` that follow, window after window."""
+        """Return the codes of `prompt` (1, K, P) and of `num_frames` that follow, window after window.
+
+        Every window begins with the prompt's ambience, before the end of what was written: from window to window that
+        alone would carry it ever further away.
+        """
         config, num_known, codes = self.config, prompt.shape[2], prompt
+        room = config.window_frames - config.stride_frames - round(CARRIED_SECONDS * config.lm.frame_rate)
+        reminder = prompt[:, :, : max(0, min(num_known, room))]
+        num_still = config.visual_at(reminder.shape[2])
         for start, stop in windows(num_known, num_known + num_frames, config.window_frames, config.stride_frames):
             written = codes.shape[2]
 
@@ -170,10 +179,12 @@ class FoleyGenPipeline:
                 if progress is not None:
                     progress((written - num_known + (stop - written) * done / count) / num_frames)
 
+            seen = self._seen_from(values, start)
+            seen[:, :num_still] = values[0].to(seen.device)
             window = generate_codes(
                 self.lm,
-                self._seen_from(values, start),
-                codes[:, :, start:],
+                seen,
+                torch.cat((reminder, codes[:, :, start + reminder.shape[2] :]), dim=2),
                 stop - start,
                 sampling=sampling,
                 generator=generator,

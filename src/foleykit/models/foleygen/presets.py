@@ -35,9 +35,9 @@ def tiny_foleygen() -> FoleyGenConfig:
             feature_width=video.width,
             visual=VisualConfig(rate=25.0, mechanism="aligned"),
         ),
-        sampling=SamplingConfig(top_k=128),
+        sampling=SamplingConfig(guidance_scale=2.0, top_k=128),
         window_seconds=5.0,
-        stride_seconds=2.0,
+        stride_seconds=2.6,
         ambient_seconds=2.0,
     )
 
