@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from foleykit.audio.ambient import AmbientClip
 from foleykit.core.errors import UsageError
 from foleykit.core.progress import Report
+from foleykit.core.ranges import Reroll
 from foleykit.core.types import VideoFeatures
 from foleykit.jobs.soundtrack import Dtype, Settings
 from foleykit.models.avldm.pipeline import AvLdmPipeline
@@ -54,6 +55,11 @@ class Scene:
         assert isinstance(self.features, VideoFeatures)
         return self.features
 
+    def rerolls(self, settings: Settings) -> tuple[Reroll, ...]:
+        """Return the re-rolls of `settings` on the clock of the new sound."""
+        start = float(self.start)
+        return tuple(replace(one, start=one.start - start, end=one.end - start) for one in settings.rerolls)
+
 
 class Adapter(Protocol):
     """A model of any family, as the path from video to sound sees it."""
@@ -74,15 +80,18 @@ class Adapter(Protocol):
         """Return the ambience for "quiet", or "auto" without a library; None where the model is given none."""
         ...
 
-    def generate(
+    def versions(
         self,
         scene: Scene,
         settings: Settings,
         clip: AmbientClip | None,
         num_samples: int,
         progress: Callable[[float], None],
-    ) -> NDArray[np.float32]:
-        """Return a waveform (1, `num_samples`) for a scene, in the ambience of `clip` where the model hears one."""
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield a waveform (1, `num_samples`) for a scene, in the ambience of `clip` where the model hears one.
+
+        Then yield what it becomes by each of the settings' re-rolls, one after another.
+        """
         ...
 
     def precision(self) -> AbstractContextManager[object]:
@@ -163,26 +172,32 @@ class AvLdmAdapter:
         with self.precision():
             return self._model.retrieve(scene.frame_features)
 
-    def generate(
+    def versions(
         self,
         scene: Scene,
         settings: Settings,
         clip: AmbientClip | None,
         num_samples: int,
         progress: Callable[[float], None],
-    ) -> NDArray[np.float32]:
+    ) -> Iterator[NDArray[np.float32]]:
         assert clip is not None
-        with self.precision():
-            return self._model.generate(
-                scene.frame_features,
-                num_samples=num_samples,
-                ambient=clip.waveform,
-                seed=settings.seed,
-                num_steps=settings.num_steps,
-                guidance_scale=settings.guidance_scale,
-                shots=scene.shots,
-                progress=progress,
-            )
+        versions = self._model.versions(
+            scene.frame_features,
+            num_samples=num_samples,
+            ambient=clip.waveform,
+            seed=settings.seed,
+            num_steps=settings.num_steps,
+            guidance_scale=settings.guidance_scale,
+            shots=scene.shots,
+            rerolls=scene.rerolls(settings),
+            progress=progress,
+        )
+        for _ in range(1 + len(settings.rerolls)):
+            # Entered anew for each: who takes the sound computes in a precision of its own. No name is left for the
+            # sound, since a long one is held once.
+            with self.precision():
+                version = [next(versions)]
+            yield version.pop()
 
     def precision(self) -> AbstractContextManager[object]:
         if isinstance(self._model, Action2SoundPipeline):
@@ -205,6 +220,11 @@ class FoleyGenAdapter:
                 f'model "{self._name}" makes no stems: a language model that is told another ambience makes another '
                 "sound, not a part of the first"
             )
+        if settings.rerolls:
+            raise UsageError(
+                f'model "{self._name}" cannot re-roll a range: a language model goes on from what was before and does '
+                "not lead back to what comes after"
+            )
         if settings.num_steps is not None:
             warnings.warn("num_steps has no effect: this model takes one step per frame of codes", stacklevel=2)
 
@@ -226,15 +246,15 @@ class FoleyGenAdapter:
             warnings.warn("ambient_level has no effect: no ambient clip is heard; name one with ambient", stacklevel=2)
         return None
 
-    def generate(
+    def versions(
         self,
         scene: Scene,
         settings: Settings,
         clip: AmbientClip | None,
         num_samples: int,
         progress: Callable[[float], None],
-    ) -> NDArray[np.float32]:
-        return self._model.generate(
+    ) -> Iterator[NDArray[np.float32]]:
+        yield self._model.generate(
             scene.frame_features,
             num_samples=num_samples,
             ambient=None if clip is None else clip.waveform,
@@ -301,16 +321,16 @@ class TextVideoAdapter:
     def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
         return None
 
-    def generate(
+    def versions(
         self,
         scene: Scene,
         settings: Settings,
         clip: AmbientClip | None,
         num_samples: int,
         progress: Callable[[float], None],
-    ) -> NDArray[np.float32]:
+    ) -> Iterator[NDArray[np.float32]]:
         assert isinstance(scene.features, TextVideoFeatures)
-        return self._model.generate(
+        return self._model.versions(
             scene.features,
             num_samples=num_samples,
             prompt=settings.prompt,
@@ -319,6 +339,7 @@ class TextVideoAdapter:
             num_steps=settings.num_steps,
             guidance_scale=settings.guidance_scale,
             shots=scene.shots,
+            rerolls=scene.rerolls(settings),
             progress=progress,
         )
 
@@ -338,7 +359,7 @@ def with_sampling(settings: Settings, *, num_steps: int | None, guidance_scale: 
 
 def refuse_prompts(settings: Settings, name: str) -> None:
     """Raise UsageError for a prompt to a model that reads none."""
-    if settings.prompt or settings.negative_prompt:
+    if any(settings.texts):
         raise UsageError(f'model "{name}" reads no text; leave out the prompts or use a model of family textvideo')
 
 

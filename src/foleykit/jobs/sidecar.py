@@ -10,6 +10,7 @@ from pathlib import Path
 
 from foleykit.core.config import from_dict
 from foleykit.core.errors import ConfigError, MediaError, UsageError
+from foleykit.jobs.selection import Selection
 from foleykit.jobs.soundtrack import Dtype, Settings, Watermark
 from foleykit.video.output import AudioCodec
 
@@ -75,6 +76,8 @@ class Sidecar:
     audio_codec: AudioCodec | None = None
     watermark: Watermark | None = None
     """None: the sound was left unmarked, as `settings.is_marked` asks."""
+    selection: Selection | None = None
+    """The takes that this one was the best of; None where it was not compared."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by stage."""
 
