@@ -44,6 +44,10 @@ class Args:
     ] = ""
     prompt: Annotated[str, Option(metavar="TEXT", help="What should be heard, for models that read text.")] = ""
     negative_prompt: Annotated[str, Option(metavar="TEXT", help="What should not be heard, for the same models.")] = ""
+    cues: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="JSON or CSV with start, end, prompt, negative_prompt: prompts for stretches."),
+    ] = None
     original: Annotated[
         Literal["replace", "keep", "duck"],
         Option(
@@ -118,6 +122,7 @@ def run(args: Args) -> None:
     from foleykit.core.memory import return_large_blocks
     from foleykit.core.ranges import parse_range
     from foleykit.jobs.credentials import Certificate
+    from foleykit.jobs.cues import read_cues
     from foleykit.jobs.generate import DRAW_SEED, GenerateRequest, RerollRequest, generate
     from foleykit.jobs.mark import read_key
     from foleykit.jobs.soundtrack import Settings
@@ -145,6 +150,7 @@ def run(args: Args) -> None:
         ambient_filter=args.ambient_filter,
         prompt=args.prompt if reroll is None else "",
         negative_prompt=args.negative_prompt if reroll is None else "",
+        cues=() if args.cues is None else read_cues(args.cues),
         original=args.original,
         seed=0 if seed is None or reroll is not None else seed,
         num_steps=args.num_steps,

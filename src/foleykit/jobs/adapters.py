@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Protocol, assert_never
+from typing import Protocol, TypeVar, assert_never
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from foleykit.audio.ambient import AmbientClip
 from foleykit.core.errors import UsageError
 from foleykit.core.progress import Report
-from foleykit.core.ranges import Reroll
+from foleykit.core.ranges import Cue
 from foleykit.core.types import VideoFeatures
 from foleykit.jobs.soundtrack import Dtype, Settings
 from foleykit.models.avldm.pipeline import AvLdmPipeline
@@ -29,6 +29,8 @@ from foleykit.video.io import VideoReader
 from foleykit.video.shots import ShotDetector
 
 Model = AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline | TextVideoPipeline
+
+CueOrReroll = TypeVar("CueOrReroll", bound=Cue)
 
 QUIET_WORDS = "background noise, ambience, hum, hiss, wind, music"
 """What a model without an ambient condition is led away from when it is asked for action alone."""
@@ -55,10 +57,10 @@ class Scene:
         assert isinstance(self.features, VideoFeatures)
         return self.features
 
-    def rerolls(self, settings: Settings) -> tuple[Reroll, ...]:
-        """Return the re-rolls of `settings` on the clock of the new sound."""
+    def on_clock(self, ranges: tuple[CueOrReroll, ...]) -> tuple[CueOrReroll, ...]:
+        """Return `ranges` of the video on the clock of the new sound."""
         start = float(self.start)
-        return tuple(replace(one, start=one.start - start, end=one.end - start) for one in settings.rerolls)
+        return tuple(replace(one, start=one.start - start, end=one.end - start) for one in ranges)
 
 
 class Adapter(Protocol):
@@ -189,7 +191,7 @@ class AvLdmAdapter:
             num_steps=settings.num_steps,
             guidance_scale=settings.guidance_scale,
             shots=scene.shots,
-            rerolls=scene.rerolls(settings),
+            rerolls=scene.on_clock(settings.rerolls),
             progress=progress,
         )
         for _ in range(1 + len(settings.rerolls)):
@@ -338,8 +340,9 @@ class TextVideoAdapter:
             seed=settings.seed,
             num_steps=settings.num_steps,
             guidance_scale=settings.guidance_scale,
+            cues=scene.on_clock(settings.cues),
             shots=scene.shots,
-            rerolls=scene.rerolls(settings),
+            rerolls=scene.on_clock(settings.rerolls),
             progress=progress,
         )
 

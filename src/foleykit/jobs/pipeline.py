@@ -20,7 +20,7 @@ from foleykit.jobs.judge import Judge
 from foleykit.jobs.library import clip_by_key, embedding_space, nearest_clip
 from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.original import read_original
-from foleykit.jobs.placing import check_rerolls, finish, place, reroll
+from foleykit.jobs.placing import check_ranges, finish, place, reroll
 from foleykit.jobs.selection import Selection, Verdict, select
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
 from foleykit.models.avldm.pipeline import AvLdmPipeline
@@ -143,7 +143,7 @@ class FoleyPipeline:
         # Asked for before anything slow happens, so that a video without sound is refused at once.
         clip = recording or self._own_ambience(info, settings) or self._library_clip(settings)
         report("read", 1)
-        check_rerolls(info, settings)
+        check_ranges(info, settings)
         scene = self.look(info, settings, report=report)
         clip = self._ambience(clip, scene, settings)
         if settings.ambient_library and clip is not None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,7 +17,7 @@ from foleykit.audio.files import write_waveform
 from foleykit.audio.mix import to_channels
 from foleykit.audio.resample import StreamResampler, fit_length
 from foleykit.core.errors import InputError, UsageError
-from foleykit.core.ranges import Reroll
+from foleykit.core.ranges import Cue, Reroll
 from foleykit.jobs.outputs import all_or_none, check_outputs
 from foleykit.jobs.provenance import Note, make_note
 from foleykit.jobs.selection import Verdict
@@ -72,6 +73,8 @@ class Settings:
     """Integrated loudness of the result, -70 to 0; None leaves it as generated."""
     is_marked: bool = True
     """The generated sound carries the watermark."""
+    cues: tuple[Cue, ...] = ()
+    """Stretches with prompts of their own, apart from one another; their times count from the first picture."""
     rerolls: tuple[Reroll, ...] = ()
     """Stretches that were made anew, one after another; their times count from the first picture."""
 
@@ -79,7 +82,7 @@ class Settings:
     def texts(self) -> tuple[str, ...]:
         """Every prompt and negative prompt; most are empty."""
         own = (self.prompt, self.negative_prompt)
-        return own + tuple(text for again in self.rerolls for text in (again.prompt, again.negative_prompt))
+        return own + tuple(text for cue in (*self.cues, *self.rerolls) for text in (cue.prompt, cue.negative_prompt))
 
     @property
     def last_seed(self) -> int:
@@ -102,6 +105,12 @@ class Settings:
         if (self.ambient_filter or self.ambient_clip) and not self.ambient_library:
             raise UsageError("a filter chooses among the clips of a library; name one with --ambient-library")
         parse_filter(self.ambient_filter)
+        in_order = sorted(self.cues, key=lambda cue: cue.start)
+        for earlier, later in pairwise(in_order):
+            if later.start < earlier.end:
+                raise UsageError(
+                    f"two cues overlap: {earlier.start:g} to {earlier.end:g} s and {later.start:g} to {later.end:g} s"
+                )
         longest = max(map(len, self.texts))
         if longest > MAX_PROMPT:
             raise UsageError(f"a prompt or negative prompt has at most {MAX_PROMPT} characters, not {longest}")

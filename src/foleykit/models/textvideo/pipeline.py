@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from foleykit.codecs.vocode import vocode
 from foleykit.core.checkpoint import build_with_weights, frozen, with_weights
 from foleykit.core.config import load_config
 from foleykit.core.errors import InputError
-from foleykit.core.ranges import Reroll
+from foleykit.core.ranges import Cue, Reroll
 from foleykit.diffusion.guidance import guide
 from foleykit.diffusion.held import Held
 from foleykit.diffusion.samplers import sample
@@ -67,6 +67,20 @@ class ClipWindows:
         latents, stretch = part_of(self.latents, windows)
         pictures, segments = (replace(plan, starts=plan.starts[windows]) for plan in (self.pictures, self.segments))
         return ClipWindows(latents=latents, pictures=pictures, segments=segments), stretch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """Windows that know something of their own, and the latents that they decide about."""
+
+    positions: slice
+    """On the axis of the whole signal."""
+    stretch: slice
+    """What the windows cover of it."""
+    plan: WindowPlan
+    """The windows on the axis of the stretch."""
+    conditional: Prepared
+    null: Prepared
 
 
 def plan_clip(config: TextVideoConfig, seconds: float, shots: Sequence[float] = ()) -> ClipWindows:
@@ -293,14 +307,16 @@ class TextVideoPipeline:
         seed: int = 0,
         num_steps: int | None = None,
         guidance_scale: float | None = None,
+        cues: Sequence[Cue] = (),
         shots: Sequence[float] = (),
         rerolls: Sequence[Reroll] = (),
         progress: Callable[[float], None] | None = None,
     ) -> Iterator[NDArray[np.float32]]:
         """Yield what `generate` returns, and then what it becomes by each of `rerolls`, one after another.
 
-        Their times count from the first sample. A re-roll samples the latent frames of its stretch anew, under its own
-        prompts where it has any, and holds the others.
+        In the stretches of `cues` their prompts hold, where they have any, instead of the others; everything is
+        denoised jointly. A re-roll samples the latent frames of its stretch anew, under its own prompts where it has
+        any, and holds the others. All times count from the first sample.
         """
         config = self.config
         seconds = num_samples / config.sample_rate
@@ -317,6 +333,7 @@ class TextVideoPipeline:
             plan.latents,
             conditional,
             null,
+            regions=self._regions(features, plan, cues, prompt, negative_prompt),
             num_steps=steps,
             guidance_scale=scale,
             progress=progress,
@@ -339,6 +356,9 @@ class TextVideoPipeline:
                 part.latents,
                 conditional,
                 null,
+                regions=[]
+                if reroll.has_text
+                else self._regions(features, part, cues, prompt, negative_prompt, stretch),
                 num_steps=steps,
                 guidance_scale=scale,
                 held=held.part(stretch),
@@ -346,6 +366,35 @@ class TextVideoPipeline:
             )
             latents = replace(held, data=latents).filled(sampled, stretch)
             yield self._vocode(latents, plan.latents, num_samples)
+
+    def _regions(
+        self,
+        features: VideoFeatures,
+        plan: ClipWindows,
+        cues: Sequence[Cue],
+        prompt: str,
+        negative_prompt: str,
+        stretch: slice | None = None,
+    ) -> list[Region]:
+        """Return what holds in the stretches of `cues`, as far as they lie in `plan`, which covers `stretch`."""
+        stretch = stretch or slice(0, plan.latents.length)
+        regions = []
+        for cue in cues:
+            whole = cue.positions(self.config.frame_rate, stretch.stop)
+            positions = slice(max(whole.start - stretch.start, 0), whole.stop - stretch.start)
+            if positions.start >= positions.stop:
+                continue
+            part, covered = plan.part(touching(plan.latents, positions))
+            conditional, null = self.conditions(
+                features,
+                part,
+                prompt=cue.prompt or prompt,
+                negative_prompt=cue.negative_prompt or negative_prompt,
+            )
+            regions.append(
+                Region(positions=positions, stretch=covered, plan=part.latents, conditional=conditional, null=null)
+            )
+        return regions
 
     def _noise(self, seed: int, length: int) -> Tensor:
         # Drawn on the CPU, so that a seed means the same sound on every device.
@@ -393,6 +442,7 @@ class TextVideoPipeline:
         conditional: Prepared,
         null: Prepared,
         *,
+        regions: Sequence[Region] = (),
         num_steps: int,
         guidance_scale: float,
         held: Held | None = None,
@@ -401,12 +451,20 @@ class TextVideoPipeline:
         """Return the codec's latents (D, L) from `noise` (D, L): at every step the velocities of windows are averaged.
 
         `conditional` has an entry for each window of `plan`, `null` one; what is `held` counts in normalised latents.
+        In `regions` the velocity is that of their own windows (MultiDiffusion: Bar-Tal et al. 2023, sec. 4.2).
         """
         sampling = self.config.sampling
-        guided = Guidance(self.network, conditional, null, scale=guidance_scale, interval=sampling.guidance_interval)
+        guidance = partial(Guidance, self.network, scale=guidance_scale, interval=sampling.guidance_interval)
+        guided = guidance(conditional, null)
+        inside = [(region, guidance(region.conditional, region.null)) for region in regions]
 
         def velocity(x: Tensor, t: float) -> Tensor:
-            return merge(guided(cut(x, plan), t), plan)
+            whole = merge(guided(cut(x, plan), t), plan)
+            for region, own in inside:
+                part = merge(own(cut(x[..., region.stretch], region.plan), t), region.plan)
+                first = region.stretch.start
+                whole[..., region.positions] = part[..., region.positions.start - first : region.positions.stop - first]
+            return whole
 
         def on_step(done: int) -> None:
             if progress is not None:
