@@ -74,7 +74,7 @@ def test_cues_overlap_nowhere_and_may_touch() -> None:
 
 
 def test_cues_outside_the_new_sound_are_refused(clip: Path) -> None:
-    with pytest.raises(UsageError, match="the range 2 to 3.25 s does not lie inside the new sound, 0 to 2 s"):
+    with pytest.raises(UsageError, match=r"the range 2 to 3\.25 s does not lie inside the new sound, 0 to 2 s"):
         check_ranges(probe(clip), Settings(cues=CUES))
 
 

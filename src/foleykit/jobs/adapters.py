@@ -26,6 +26,7 @@ from foleykit.models.textvideo.pipeline import TextVideoPipeline
 from foleykit.models.textvideo.pipeline import VideoFeatures as TextVideoFeatures
 from foleykit.video.info import VideoInfo
 from foleykit.video.io import VideoReader
+from foleykit.video.quality import QualityReport, QualityWatch
 from foleykit.video.shots import ShotDetector
 
 Model = AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline | TextVideoPipeline
@@ -50,6 +51,8 @@ class Scene:
     features: VideoFeatures | TextVideoFeatures
     shots: tuple[float, ...] = ()
     """Seconds from `start` at which the picture cuts to another shot."""
+    quality: QualityReport | None = None
+    """What in the pictures makes the sound hard to guess."""
 
     @property
     def frame_features(self) -> VideoFeatures:
@@ -144,10 +147,11 @@ def look_frame_by_frame(
 ) -> Scene:
     """Read a span once, at the model's rate and at `size` (H, W), and encode it."""
     fps = model.config.video_fps
-    reader = VideoReader(info, fps=fps, size=size, start=start, end=end)
+    quality = QualityWatch(info.average_fps)
+    reader = VideoReader(info, fps=fps, size=size, start=start, end=end, on_picture=quality)
     watch = _Watch(fps, report, len(reader))
     features = model.encode(watch.passing(reader))
-    return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots))
+    return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots), quality=quality.report())
 
 
 class AvLdmAdapter:
@@ -302,6 +306,7 @@ class TextVideoAdapter:
     def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
         """Read the span twice, at the rates of both encoders and in its own size, since they scale pictures."""
         config = self._model.config
+        quality = QualityWatch(info.average_fps)
         pictures, frames = (
             VideoReader(
                 info,
@@ -311,14 +316,17 @@ class TextVideoAdapter:
                 end=end,
                 chunk_frames=FULL_CHUNK,
                 pick=config.frame_pick,
+                on_picture=on_picture,
             )
-            for fps in (config.picture_fps, config.video_fps)
+            for fps, on_picture in ((config.picture_fps, None), (config.video_fps, quality))
         )
         watch = _Watch(config.video_fps, report, len(pictures) + len(frames))
         features = self._model.encode(
             watch.passing(pictures, is_cut=False), watch.passing(frames), seconds=float(end - start)
         )
-        return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots))
+        return Scene(
+            info=info, start=start, end=end, features=features, shots=tuple(watch.shots), quality=quality.report()
+        )
 
     def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
         return None

@@ -302,7 +302,10 @@ def describe_take(
     return Sidecar(
         foleykit=foleykit.__version__,
         input=InputRecord(
-            path=relative_to(info.path, folder), sha256=hash_file(info.path), seconds=float(info.duration)
+            path=relative_to(info.path, folder),
+            sha256=hash_file(info.path),
+            seconds=float(info.duration),
+            quality=soundtrack.quality,
         ),
         output=OutputRecord(
             path=take.output.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -145,6 +146,7 @@ class FoleyPipeline:
         report("read", 1)
         check_ranges(info, settings)
         scene = self.look(info, settings, report=report)
+        warn_of(scene)
         clip = self._ambience(clip, scene, settings)
         if settings.ambient_library and clip is not None:
             settings = replace(settings, ambient_clip=clip.name)
@@ -204,6 +206,7 @@ class FoleyPipeline:
                 model_rate=rate,
                 settings=settings,
                 ambience=OWN_CHOICE if clip is None else clip.name,
+                quality=scene.quality,
             )
 
     def _versions(
@@ -259,6 +262,13 @@ class FoleyPipeline:
         if settings.ambient_level_db is not None:
             waveform = at_level(waveform, settings.ambient_level_db)
         return AmbientClip(name=clip.name, waveform=waveform)
+
+
+def warn_of(scene: Scene) -> None:
+    """Warn in one line of what in the pictures may make the sound worse."""
+    if scene.quality is not None and scene.quality.problems:
+        problems = "; ".join(scene.quality.problems)
+        warnings.warn(f"{scene.info.path.name}: {problems}; the sound may fit the less", stacklevel=2)
 
 
 def judged(soundtrack: Soundtrack, scene: Scene, judge: Judge, report: Report) -> Soundtrack:

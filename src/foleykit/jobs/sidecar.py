@@ -13,6 +13,7 @@ from foleykit.core.errors import ConfigError, MediaError, UsageError
 from foleykit.jobs.selection import Selection
 from foleykit.jobs.soundtrack import Dtype, Settings, Watermark
 from foleykit.video.output import AudioCodec
+from foleykit.video.quality import QualityReport
 
 FORMAT = "foleykit-sidecar-2"
 
@@ -23,6 +24,8 @@ class InputRecord:
     """Relative to the sidecar's folder where both lie on one drive."""
     sha256: str
     seconds: float
+    quality: QualityReport | None = None
+    """Of the pictures that were given sound; None where nothing could be measured."""
 
 
 @dataclass(frozen=True, kw_only=True)

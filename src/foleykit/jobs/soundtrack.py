@@ -25,6 +25,7 @@ from foleykit.retrieval.filters import parse_filter
 from foleykit.video.info import VideoInfo
 from foleykit.video.mux import mux
 from foleykit.video.output import AudioCodec
+from foleykit.video.quality import QualityReport
 
 OUTPUT_RATE = 48_000
 BLOCK_SECONDS = 10
@@ -198,6 +199,8 @@ class Soundtrack:
     """The mark in `generated` and `action`; None where they carry none."""
     verdict: Verdict | None = None
     """How the take was judged; None where takes are not compared."""
+    quality: QualityReport | None = None
+    """What in the pictures made the sound hard to guess; None where nothing could be measured."""
     splice: Splice | None = None
     """Outside a stretch this soundtrack is another one; None where it is its own throughout."""
 
