@@ -1,17 +1,22 @@
 """Every training stage runs from one command's arguments, at debug size, on a world rendered for the test."""
 
+import shutil
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from foleykit.core.checkpoint import load_tensors
 from foleykit.core.errors import FoleyError, ModelError, UsageError
 from foleykit.models.avldm.pipeline import AvLdmPipeline
+from foleykit.models.avldm.presets import debug
 from foleykit.recipes.ambient_library import write_library
 from foleykit.recipes.avldm_batches import (
     Crop,
+    VideoBatches,
     contact_targets,
     crop_frames,
     draw_neighbour,
@@ -29,8 +34,10 @@ from foleykit.recipes.avldm_evaluation import (
 )
 from foleykit.recipes.avldm_world import STAGES, TrainArgs, bundle, train
 from foleykit.recipes.world_data import WorldDataArgs
+from foleykit.world.cache import CachedVideo
 from foleykit.world.config import WorldConfig
-from foleykit.world.types import SoundEvent
+from foleykit.world.places import draw_place
+from foleykit.world.types import Place, SoundEvent
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +101,55 @@ def test_a_crop_moves_and_drops_what_is_seen_as_it_does_the_picture() -> None:
     assert not outside.on_screen and outside.point is None
 
 
+def stated_video(place: Place) -> CachedVideo:
+    """Return ten seconds whose every frame states its number, with one audible blow at 5 s."""
+    action = np.zeros(160_000, np.int16)
+    action[80_000:82_000] = 8000
+    numbers = np.arange(250, dtype=np.uint8)
+    return CachedVideo(
+        index=0,
+        seed=0,
+        sample_rate=16_000,
+        seconds=10.0,
+        frames=np.broadcast_to(numbers[:, None, None, None], (250, 8, 8, 3)),
+        frame_times=numbers / 25.0,
+        surface_maps=np.broadcast_to((numbers[:50])[:, None, None], (50, 4, 4)),
+        action=action,
+        off_screen=np.zeros(160_000, np.int16),
+        ambient=np.zeros((1, 160_000), np.int16),
+        events=(replace(event(5.0), point=(0.5, 0.5)),),
+        places=(place,),
+        gestures=(),
+        narrations=(),
+        credits=(),
+    )
+
+
+def test_pictures_targets_and_sound_of_a_clip_are_of_the_same_time() -> None:
+    video = stated_video(draw_place("train", np.random.default_rng(0))[0])
+    sounds = np.arange(250, dtype=np.float16)[:, None]
+    batches = VideoBatches(
+        videos=[video],
+        sounds=[sounds],
+        config=debug(),
+        batch_size=8,
+        device="cpu",
+        event_share=1.0,
+        crop_share=0.0,
+    )
+    seen = 0
+    for step in range(6):
+        rng = np.random.default_rng(step)
+        frames, contact, surface, onset, *_, sound, _ = batches._clip(rng)
+        shown = frames[:, 0, 0, 0].astype(int)
+        assert (sound[:, 0] == shown).all()
+        assert (surface[:, 0, 0] == shown[::5][: len(surface)] // 5).all()
+        if onset.max() == 1:
+            seen += 1
+            assert abs(shown[onset.argmax()] - 125) <= 1 and contact.max(axis=(1, 2)).argmax() == onset.argmax()
+    assert seen > 1
+
+
 def test_a_touch_counts_when_the_sound_rises_with_it() -> None:
     sound = np.zeros(16_000, np.int16)
     sound[8000:12_000] = 1000
@@ -142,3 +198,15 @@ def test_all_stages_train_and_the_bundle_generates(tmp_path: Path, renders: None
     assert ablation.name == "generator-no-neighbour-denoised" and (ablation / "model.safetensors").is_file()
     kinds = {path.name.rsplit("-", 1)[0] for path in (tmp_path / "run" / "encoded").iterdir()}
     assert {"train", "train-denoised", "valid-denoised"} <= kinds
+
+    again = replace(args, stage="video", num_steps=1, learning_rate=1e-9)
+    for name in ("on", "new"):
+        shutil.copytree(args.output / "codec", tmp_path / name / "codec")
+    from_run, from_nothing = (
+        load_tensors(train(replace(again, output=tmp_path / name, start=start)) / "model.safetensors")
+        for name, start in (("on", args.output), ("new", None))
+    )
+    before = load_tensors(args.output / "video" / "model.safetensors")
+    weights = "encoder.project.weight"
+    assert torch.allclose(from_run[weights], before[weights], atol=1e-6)
+    assert not torch.allclose(from_nothing[weights], before[weights], atol=1e-6)

@@ -12,6 +12,7 @@ import torch
 
 from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
 from foleykit.evaluation.sync_classifier import SyncClassifier, SyncClassifierConfig
+from foleykit.evaluation.sync_network import SyncNetwork
 from foleykit.recipes.sync_classifier import (
     SyncBatches,
     SyncPairs,
@@ -41,7 +42,7 @@ def test_it_trains_goes_on_and_is_calibrated(data: WorldDataArgs, tmp_path: Path
     folder = train_sync_classifier(args, encoder)
     settings = json.loads((folder / "training.json").read_text())
     assert settings["num_videos"] == 4 and 0 <= settings["held_out"]["accuracy"] <= 1
-    first = SyncClassifier.load(folder)
+    first = SyncNetwork.load(folder).classifier
     assert first.config.video_width == 16 and float(first.slope) != 1.0
     again = train_sync_classifier(replace(args, num_steps=3), encoder)
     assert not torch.equal(SyncClassifier.load(again).audio.project.weight, first.audio.project.weight)

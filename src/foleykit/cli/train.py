@@ -75,12 +75,16 @@ class AvLdmArgs(StagedArgs):
         bool, Option("--ambient/--no-ambient", help="Condition the generator on a neighbouring clip's sound.")
     ] = True
     denoise: Annotated[bool, Option("--denoise", help="Train the generator on sound behind a spectral gate.")] = False
+    start: Annotated[
+        Path | None, Option(metavar="DIR", help="Start from the weights of the same stage of this run folder.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoleyGenArgs(StagedArgs):
     stage: Annotated[
-        Literal["codec", "lm", "all"], Option(help="The language model needs the codec; all trains both.")
+        Literal["codec", "decoder", "lm", "all"],
+        Option(help="decoder and lm need the codec and may run side by side; all trains one after another."),
     ] = "all"
     base: Annotated[
         str, Option(help="The model whose video encoder is used and whose vocoder the codec starts from.")
@@ -132,6 +136,7 @@ def _train_avldm(args: AvLdmArgs, preset: Literal["tiny-avldm", "debug"]) -> Non
             resume=args.resume,
             uses_ambient=args.ambient,
             is_denoised=args.denoise,
+            start=args.start,
             checkpoint_every=args.checkpoint_every,
             bf16=args.bf16,
         )

@@ -38,6 +38,8 @@ class MelRvqObjectiveConfig:
     """Of the averages that entries follow."""
     revive_below: float = 0.1
     """Share of an equal part of the frames under which an entry counts as dead."""
+    is_code_fixed: bool = False
+    """Leave encoder and codebooks as they are: what turns codes to sound learns alone, and codes keep their meaning."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.codebook_decay < 1 or self.revive_below < 0:
@@ -82,15 +84,19 @@ class MelRvqObjective(nn.Module):
         self.generator = generator
         self.discriminator = discriminator
         self.config = config
+        for part in (generator.analysis, generator.encoder):
+            part.requires_grad_(not config.is_code_fixed)
 
     def generate(self, batch: AudioBatch, generator: torch.Generator) -> Reconstruction:
-        """Return the batch (B, S), S in whole hops, through the codec, whose codebooks learn from it."""
+        """Return the batch (B, S), S in whole hops, through the codec, whose codebooks learn from it unless fixed."""
         codec, config = self.generator, self.config
         target = codec.log_mel(batch.waveform)
         latents = codec.latents(target)
-        dead = codec.quantizer.learn_(
-            latents.detach(), generator, decay=config.codebook_decay, revive_below=config.revive_below
-        )
+        dead = torch.zeros(1, device=latents.device)
+        if not config.is_code_fixed:
+            dead = codec.quantizer.learn_(
+                latents.detach(), generator, decay=config.codebook_decay, revive_below=config.revive_below
+            )
         quantised, _, commitment = codec.quantizer(latents)
         mel = codec.mel(quantised)
         noise = torch.randn(codec.vocoder.noise_shape(mel), generator=generator).to(mel.device)
@@ -103,7 +109,10 @@ class MelRvqObjective(nn.Module):
         difference = generated.mel - generated.target
         distance = difference.abs().mean() + 0.5 * difference.square().mean()
         made, true = log_mel.magnitude(generated.mel), log_mel.magnitude(generated.target)
-        mel_energy = pooled_energy_error(made, true, bins=4, frames=8)
+        # Attacks carry their energy in few frames and bins; patches of equal weight lose them.
+        mel_energy = pooled_energy_error(made, true, bins=4, frames=8) + pooled_energy_error(
+            made, true, bins=made.shape[1], frames=1
+        )
         spectral, energy = spectral_errors(generated.waveform, batch.waveform)
         total = (
             config.mel_weight * distance

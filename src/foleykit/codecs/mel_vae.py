@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from foleykit.audio.mel import LogMel, LogMelConfig
-from foleykit.core.errors import ConfigError
+from foleykit.codecs.mel_patches import principal_patches, set_linear_
 from foleykit.nn.convnext import ChannelNorm, ConvNeXtBlock
 
 
@@ -86,20 +86,9 @@ class MelVae(nn.Module):
         stands clearest above the noise of a diffusion process.
         Raises ConfigError when there are fewer patches than latent channels.
         """
-        patch, latent_width = self.config.downsampling, self.config.latent_width
-        patches = mel.unfold(2, patch, patch).transpose(1, 2).flatten(2).flatten(0, 1)  # (N, M patch)
-        if len(patches) < latent_width:
-            raise ConfigError(f"{len(patches)} patches cannot span {latent_width} latent channels; give more sound")
-        centre = patches.mean(dim=0)
-        _, singular, components = torch.linalg.svd(patches - centre, full_matrices=False)
-        scale = (singular[:latent_width, None] / len(patches) ** 0.5) ** 0.5
-        basis = components[:latent_width]  # (D, M patch)
-        self.analysis.weight.copy_((basis / scale).unflatten(1, (-1, patch)))
-        assert self.analysis.bias is not None and self.synthesis.bias is not None
-        self.analysis.bias.copy_(-(basis / scale) @ centre)
-        self.synthesis.weight.copy_((basis * scale).unflatten(1, (-1, patch)))
-        # One bias serves all frames of a patch: they share their mean.
-        self.synthesis.bias.copy_(centre.unflatten(0, (-1, patch)).mean(dim=1))
+        config = self.config
+        basis = principal_patches(mel, num_frames=config.downsampling, num_components=config.latent_width)
+        set_linear_(self.analysis, self.synthesis, basis, basis.deviations.sqrt())
 
     def posterior(self, mel: Tensor) -> tuple[Tensor, Tensor]:
         """Return the raw mean and log-variance (B, D, L) of `mel` (B, M, F); F must be a multiple of 4."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foleykit.audio.files import read_waveform
-from foleykit.core.checkpoint import frozen, sha256, weights_digest, with_weights
-from foleykit.core.config import from_dict
+from foleykit.core.checkpoint import frozen, save_weights, sha256, weights_digest, with_weights
+from foleykit.core.config import from_dict, save_config
 from foleykit.core.errors import MediaError, ModelError
 from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
 from foleykit.evaluation.pairing import VIDEO_SUFFIXES
@@ -22,8 +22,8 @@ from foleykit.evaluation.sync_classifier import SHIPPED, SyncClassifier
 from foleykit.video.io import VideoReader
 from foleykit.video.probe import probe
 
-ENCODER = Path(__file__).parents[1] / "weights" / "tiny-avldm"
-"""The model whose video encoder the shipped classifier looks through."""
+OWN_ENCODER = "video.json"
+"""Config of the encoder in a classifier's folder."""
 CHUNK_FRAMES = 250
 """Frames that are looked at in one piece."""
 
@@ -40,20 +40,18 @@ class SyncNetwork:
     """Features of the files seen last: a reference is scored with several sounds."""
 
     @classmethod
-    def load(cls, folder: Path = SHIPPED, *, encoder: Path = ENCODER) -> SyncNetwork:
-        """Read a classifier and the model folder whose encoder it was trained on.
+    def load(cls, folder: Path = SHIPPED) -> SyncNetwork:
+        """Read a classifier and the video encoder that it was trained on, which lies beside it.
 
+        The encoder is the classifier's own: a model's may be trained further without changing what a score means.
         Raises ModelError when a file is missing, does not fit, or the encoder is another one.
         """
         classifier = SyncClassifier.load(folder)
-        video = load_encoder(encoder)
-        if weights_digest(video) != classifier.config.encoder:
-            raise ModelError(
-                f"the sync classifier in {folder} was trained on another video encoder than that of {encoder}; "
-                "train it again: foley train sync"
-            )
+        encoder = load_encoder(folder)
+        if weights_digest(encoder) != classifier.config.encoder:
+            raise ModelError(f"{folder}: the classifier was trained on another video encoder; run foley train sync")
         identity = f"{sha256(folder / 'model.safetensors')} {classifier.config.encoder}"
-        return cls(classifier=classifier, encoder=video, identity=identity)
+        return cls(classifier=classifier, encoder=encoder, identity=identity)
 
     def score(self, sound: Path, reference: Path, *, seconds: float | None) -> float:
         """Return the probability, NaN where the reference has no pictures or either is shorter than a second."""
@@ -91,12 +89,20 @@ def read_pixels(video: Path, config: TwoRateConfig, seconds: float | None) -> ND
 
 
 def load_encoder(folder: Path) -> TwoRateEncoder:
-    """Return the frozen video encoder of a model folder. Raises ModelError when it has none."""
-    path = folder / "config.json"
+    """Return the frozen video encoder of a model's or a classifier's folder. Raises ModelError when it has none."""
+    own = folder / OWN_ENCODER
+    path = own if own.is_file() else folder / "config.json"
     if not path.is_file():
         raise ModelError(f"{folder} holds no config.json: it is no model folder")
     values = json.loads(path.read_text())
-    if not isinstance(values.get("video"), dict) or "motion_width" not in values["video"]:
+    values = values if path == own else values.get("video")
+    if not isinstance(values, dict) or "motion_width" not in values:
         raise ModelError(f"{folder}: this model's video encoder is another one than the sync classifier looks through")
-    config = from_dict(TwoRateConfig, values["video"], where="video")
+    config = from_dict(TwoRateConfig, values, where="video")
     return frozen(with_weights(TwoRateEncoder(config), folder / "video.safetensors"), "cpu")
+
+
+def save_encoder(encoder: TwoRateEncoder, folder: Path) -> None:
+    """Put a classifier's encoder beside it."""
+    save_weights(encoder, folder / "video.safetensors", half=True)
+    save_config(encoder.config, folder / OWN_ENCODER)

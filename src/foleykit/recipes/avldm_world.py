@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
-from foleykit.core.checkpoint import Module, frozen, save_weights, with_weights
+from foleykit.core.checkpoint import Module, frozen, load_weights, save_weights, with_weights
 from foleykit.core.config import save_config
 from foleykit.core.errors import UsageError
 from foleykit.core.types import IGNORED, AudioBatch, Batch, BatchSource, Objective
@@ -83,6 +83,8 @@ class TrainArgs:
     """False trains the generator without its neighbour: the ablation."""
     is_denoised: bool = False
     """True trains the generator on sound behind a denoiser: the other ablation."""
+    start: Path | None = None
+    """Run folder from whose weights a stage starts, instead of from random ones."""
     checkpoint_every: int = 200
     bf16: bool = False
     """Compute in bfloat16 where that is safe: twice as fast on processors and GPUs that know it."""
@@ -137,6 +139,8 @@ def run_stage(
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"batch_size": batch_size(args), "training": asdict(training), "torch": torch.__version__}
     (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    if args.start is not None:
+        load_weights(objective.model, args.start / folder.name / "model.safetensors")
     run = Run(
         objective=objective,
         batches=batches,
@@ -306,24 +310,34 @@ def frozen_stages(args: TrainArgs, config: AvLdmConfig) -> tuple[MelVae, TwoRate
     return codec, encoder
 
 
+def encoded(args: TrainArgs, split: Split, codec: MelVae, encoder: TwoRateEncoder) -> Sequence[EncodedVideo]:
+    """Return the split's long videos as the frozen stages see them."""
+    return encoded_videos(
+        args.data,
+        split,
+        codec,
+        encoder,
+        args.output / "encoded",
+        args.device,
+        is_denoised=args.is_denoised,
+    )
+
+
 def train_generator(args: TrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
     """Train the denoiser on mixtures, with the neighbour as ambient condition."""
     config = config_of(args)
     codec, encoder = frozen_stages(args, config)
     denoiser = Denoiser(config.denoiser).to(args.device)
 
-    def encoded(split: Split) -> Sequence[EncodedVideo]:
-        folder = args.output / "encoded"
-        return encoded_videos(args.data, split, codec, encoder, folder, args.device, is_denoised=args.is_denoised)
-
     batches = GeneratorBatches(
-        videos=encoded("train"),
+        videos=encoded(args, "train", codec, encoder),
         window_frames=config.window_frames,
         batch_size=batch_size(args),
         device=args.device,
         seed=args.seed,
     )
-    fixed = [replace(batches, videos=encoded("valid"), seed=1, batch_size=32)(step) for step in range(4)]
+    held_out = encoded(args, "valid", codec, encoder)
+    fixed = [replace(batches, videos=held_out, seed=1, batch_size=32)(step) for step in range(4)]
 
     @torch.no_grad()
     def validate(model: nn.Module) -> dict[str, float]:
@@ -354,15 +368,13 @@ def train_similarity(args: TrainArgs, on_step: Callable[[int, float], None] | No
     codec, encoder = frozen_stages(args, config)
     towers = AvSimilarity(AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width))
     batches = SimilarityBatches(
-        videos=encoded_videos(args.data, "train", codec, encoder, args.output / "encoded", args.device),
+        videos=encoded(args, "train", codec, encoder),
         window_frames=config.window_frames,
         batch_size=batch_size(args),
         device=args.device,
         seed=args.seed,
     )
-    held_out: Sequence[EncodedVideo] = encoded_videos(
-        args.data, "valid", codec, encoder, args.output / "encoded", args.device
-    )
+    held_out = encoded(args, "valid", codec, encoder)
     fixed = [replace(batches, videos=held_out, seed=1, batch_size=min(32, len(held_out)))(step) for step in range(4)]
 
     @torch.no_grad()

@@ -1,6 +1,7 @@
-"""Training tiny-foleygen on the procedural world: codec -> lm -> bundle, each resumed where it was killed.
+"""Training tiny-foleygen on the procedural world: codec -> decoder, lm -> bundle, each resumed where it was killed.
 
-The pictures are seen by the frozen encoder of a trained tiny-avldm, from whose vocoder the codec starts too.
+The pictures are seen by the frozen encoder of a trained tiny-avldm, from whose vocoder the codec starts too. The first
+stage settles what the codes mean; then decoder and language model can be trained side by side.
 """
 
 from __future__ import annotations
@@ -40,17 +41,18 @@ from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
 from foleykit.training.processes import join_processes
 from foleykit.world.types import Split
 
-Stage = Literal["codec", "lm"]
-STAGES: tuple[Stage, ...] = ("codec", "lm")
+Stage = Literal["codec", "decoder", "lm"]
+STAGES: tuple[Stage, ...] = ("codec", "decoder", "lm")
 CROP_FRAMES = 40
 """Frames of codes in a training crop of the codec."""
 START_BATCHES = 16
-"""Batches whose frames the codec's codebooks start from: twenty to an entry at the default size."""
+"""Batches that the codec's linear part and codebooks start from: twenty frames to an entry at the default size."""
 
 
 DEFAULTS: Mapping[Stage, StageDefaults] = {
-    "codec": StageDefaults(num_steps=6000, batch_size=16, learning_rate=1e-3),
-    "lm": StageDefaults(num_steps=8000, batch_size=16, learning_rate=1e-3),
+    "codec": StageDefaults(num_steps=2400, batch_size=16, learning_rate=1e-3),
+    "decoder": StageDefaults(num_steps=1200, batch_size=16, learning_rate=5e-4),
+    "lm": StageDefaults(num_steps=5000, batch_size=16, learning_rate=1e-3),
 }
 
 
@@ -80,8 +82,6 @@ class FoleyGenTrainArgs:
     """Compute the language model in bfloat16."""
     recording_share: float = 0.3
     """Share of the codec's crops that are cut from recordings where there are some."""
-    solo_share: float = 0.6
-    """Share of the codec's steps, at the start, without discriminators: they triple what a step costs."""
     discriminators: HifiGanDiscriminatorsConfig = field(
         default_factory=lambda: HifiGanDiscriminatorsConfig(
             periods=(2, 3, 5),
@@ -121,7 +121,7 @@ def train(args: FoleyGenTrainArgs, *, on_step: Callable[[int, float], None] | No
     Raises ModelError when the stage before has not been trained or `args.base` is of other sizes.
     """
     match args.stage:
-        case "codec":
+        case "codec" | "decoder":
             return train_codec(args, on_step)
         case "lm":
             return train_lm(args, on_step)
@@ -131,12 +131,15 @@ def train(args: FoleyGenTrainArgs, *, on_step: Callable[[int, float], None] | No
 
 def stage_folder(args: FoleyGenTrainArgs) -> Path:
     """Return the folder of a stage; a language model that sees the video in another way than the preset has its own."""
-    name = args.stage if args.stage == "codec" or args.mechanism is None else f"{args.stage}-{args.mechanism}"
-    return args.output / name
+    is_variant = args.stage == "lm" and args.mechanism is not None
+    return args.output / (f"{args.stage}-{args.mechanism}" if is_variant else args.stage)
 
 
 def train_codec(args: FoleyGenTrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
-    """Train the codec: first alone, then against discriminators. Raises UsageError under several processes."""
+    """Train the codec alone, or in the stage after it its decoder against discriminators, which triple a step's cost.
+
+    Raises UsageError under several processes.
+    """
     if join_processes(args.device).count > 1:
         raise UsageError("the codec's codebooks follow one process's batches; train this stage without torchrun")
     config = codec_config(args)
@@ -144,7 +147,7 @@ def train_codec(args: FoleyGenTrainArgs, on_step: Callable[[int, float], None] |
     training = AdversarialConfig(
         num_steps=num_steps,
         learning_rate=args.learning_rate or args.defaults.learning_rate,
-        adversarial_start=round(args.solo_share * num_steps),
+        adversarial_start=num_steps if args.stage == "codec" else 0,
         max_gradient_norm=5.0,
         checkpoint_every=args.checkpoint_every,
         validate_every=args.checkpoint_every,
@@ -168,7 +171,8 @@ def train_codec(args: FoleyGenTrainArgs, on_step: Callable[[int, float], None] |
         return score_codec(model, held_out)
 
     objective = codec_objective(args, config).to(args.device)
-    start_codebooks_(objective.generator, batches, args.seed)
+    if args.stage == "codec":
+        start_codec_(objective.generator, batches, args.seed)
     write_settings(args, training)
     run = AdversarialRun(
         objective=objective,
@@ -190,11 +194,17 @@ def codec_config(args: FoleyGenTrainArgs) -> MelRvqConfig:
 
 
 def codec_objective(args: FoleyGenTrainArgs, config: MelRvqConfig) -> MelRvqObjective:
-    """Return both sides as they start; raises ModelError when the base model's vocoder is of another size."""
+    """Return both sides as they start.
+
+    Raises ModelError when the base model's vocoder is of another size, or the stage before has not been trained.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(args.seed)
         codec = MelRvqCodec(config)
         discriminators = HifiGanDiscriminators(args.discriminators)
+    if args.stage == "decoder":
+        load_weights(codec, args.output / "codec" / "model.safetensors")
+        return MelRvqObjective(codec, discriminators, MelRvqObjectiveConfig(is_code_fixed=True, energy_weight=1.0))
     if base_config(args).vocoder != config.vocoder:
         raise ModelError(f"the vocoder of {args.base} is of another size than that of {args.preset}")
     load_weights(codec.vocoder, args.base / "vocoder.safetensors")
@@ -202,13 +212,13 @@ def codec_objective(args: FoleyGenTrainArgs, config: MelRvqConfig) -> MelRvqObje
 
 
 @torch.no_grad()
-def start_codebooks_(codec: MelRvqCodec, batches: VocoderBatches, seed: int) -> None:
-    """Set the codebooks to what the untrained encoder makes of batches that training does not begin with."""
+def start_codec_(codec: MelRvqCodec, batches: VocoderBatches, seed: int) -> None:
+    """Fit the linear part, and the codebooks to what it makes of them, to batches that training does not begin with."""
     unseen = replace(batches, world=replace(batches.world, seed=seed + 1))
-    crops = [unseen(step).waveform for step in range(START_BATCHES)]
-    latents = torch.cat([codec.latents(codec.log_mel(waveform)) for waveform in crops])
-    batch_frames = len(crops[0]) * CROP_FRAMES
-    codec.quantizer.start_(latents, step_generator(seed, 0), batch_frames=batch_frames)
+    mels = [codec.log_mel(unseen(step).waveform) for step in range(START_BATCHES)]
+    codec.fit_linear(torch.cat(mels))
+    latents = torch.cat([codec.latents(mel) for mel in mels])
+    codec.quantizer.start_(latents, step_generator(seed, 0), batch_frames=len(mels[0]) * CROP_FRAMES)
 
 
 @torch.no_grad()
@@ -242,11 +252,10 @@ def score_codec(codec: MelRvqCodec, waveforms: Sequence[Tensor]) -> dict[str, fl
     return scores | {f"perplexity_{index}": value.item() for index, value in enumerate(perplexity)}
 
 
-def trained_codec(args: FoleyGenTrainArgs) -> MelRvqCodec:
-    """Return the codec of this run, frozen; raises ModelError when it has not been trained."""
-    return frozen(
-        with_weights(MelRvqCodec(codec_config(args)), args.output / "codec" / "model.safetensors"), args.device
-    )
+def trained_codec(args: FoleyGenTrainArgs, stage: Stage = "codec") -> MelRvqCodec:
+    """Return the codec of this run as `stage` left it, frozen; raises ModelError when that has not been trained."""
+    weights = args.output / stage / "model.safetensors"
+    return frozen(with_weights(MelRvqCodec(codec_config(args)), weights), args.device)
 
 
 def base_config(args: FoleyGenTrainArgs) -> AvLdmConfig:
@@ -267,7 +276,10 @@ def coded_videos(
     """Return codes and features of every long video, computed once per pair of codec and encoder weights."""
     folder = args.output / "coded" / f"{split}-{weights_digest(codec, encoder)}"
     stored = once_per_video(
-        open_world(args.data, split), lambda video: code_video(video, codec, encoder, args.device), folder, args.device
+        open_world(args.data, split),
+        lambda video: code_video(video, codec, encoder, args.device),
+        folder,
+        args.device,
     )
     return [CodedVideo(features=arrays["features"], codes=arrays["codes"]) for arrays in stored]
 
@@ -343,7 +355,7 @@ def bundle(args: FoleyGenTrainArgs, destination: Path) -> None:
     config = config_of(args)
     lm_args = replace(args, stage="lm")
     parts: dict[str, nn.Module] = {
-        "codec": trained_codec(args),
+        "codec": trained_codec(args, "decoder"),
         "video": base_encoder(args),
         "lm": with_weights(LanguageModel(config.lm), stage_folder(lm_args) / "model.safetensors"),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from foleykit.core.checkpoint import frozen, weights_digest
 from foleykit.core.types import Losses
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.evaluation.sync_classifier import SyncClassifier, SyncClassifierConfig
+from foleykit.evaluation.sync_network import save_encoder
 from foleykit.recipes.avldm_batches import PCM_SCALE, step_rng
 from foleykit.recipes.world_data import WorldDataArgs, once_per_video, open_world
 from foleykit.training.loop import Run, TrainingConfig, fit
@@ -169,9 +171,10 @@ def train_sync_classifier(
 ) -> Path:
     """Train on the training split's features, calibrate on the held-out one, and return the classifier's folder.
 
-    What `encoder` sees of every long video is computed once and kept in the run folder.
+    What `encoder`, rounded to half precision, sees of every long video is computed once and kept in the run folder. It
+    comes to lie beside the classifier.
     """
-    encoder = frozen(encoder, args.device)
+    encoder = frozen(copy.deepcopy(encoder).half().float(), args.device)
     config = SyncClassifierConfig(
         encoder=weights_digest(encoder), video_width=encoder.config.width, video_fps=encoder.config.fps
     )
@@ -217,6 +220,7 @@ def train_sync_classifier(
     trained.calibrate_(raw, torch.arange(len(raw)) < 2 * len(pairs.true))
     folder = args.output / "sync"
     trained.save(folder)
+    save_encoder(encoder, folder)
     settings = {
         "num_videos": len(videos),
         "batch_size": args.batch_size,
