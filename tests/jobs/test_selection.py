@@ -13,6 +13,7 @@ import pytest
 from fixtures.foley import RATE, hits
 from foleykit.audio.files import read_waveform
 from foleykit.core.errors import UsageError
+from foleykit.evaluation.sync_network import SyncNetwork
 from foleykit.jobs.generate import GenerateRequest, generate
 from foleykit.jobs.judge import Judge
 from foleykit.jobs.load import load
@@ -101,10 +102,12 @@ def test_what_is_too_short_to_score_is_still_chosen_from(
     assert "too short to be scored" in result.selection.reason
 
 
-def test_a_model_that_saw_the_scene_with_the_judges_encoder_is_not_made_to_look_again(
+def test_only_a_model_that_saw_the_scene_with_the_judges_encoder_is_not_made_to_look_again(
     pipeline: FoleyPipeline, clip: Path
 ) -> None:
+    network = SyncNetwork.load()
     shipped = load("tiny-avldm")
+    shipped.matcher.video = network.encoder
     scene = shipped.look(probe(clip), Settings())
     stages: list[str] = []
     shared = Judge.watching(scene, shipped.model, lambda stage, fraction: stages.append(stage))
