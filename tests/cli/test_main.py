@@ -91,6 +91,10 @@ def failures(folder: Path, clip: Path, model: Path, *, make: bool = True) -> dic
         "no input": (2, ["generate"]),
         "seed": (2, ["generate", clip, "--seed", "-3", "--model", model]),
         "output exists": (2, ["generate", clip, "-o", clip, "--model", model]),
+        "range without sidecar": (2, ["generate", clip, "--range", "0.5-1", "--model", model]),
+        "no range": (2, ["generate", clip, "--range", "fast", "--model", model]),
+        "best of one": (2, ["generate", clip, "--select", "best", "--model", model]),
+        "no such cues": (2, ["generate", clip, "--cues", folder / "none.json", "--model", model]),
         "no such sidecar": (2, ["generate", "--replay", folder / "none.json"]),
         "missing file": (3, ["generate", folder / "none.mp4", "--model", model]),
         "not media": (3, ["generate", text, "--model", model]),
@@ -123,6 +127,25 @@ def test_a_mistake_is_one_line_and_its_exit_code(
     value = json.loads(as_json.out)
     assert value["exit_code"] == as_json.exit_code == exit_code
     assert name == "unknown option" or f"error: {value['error']}" == errors[0]
+
+
+def test_the_best_take_says_why_and_a_range_of_it_is_made_anew(
+    foley: Run, tmp_path: Path, clip: Path, debug_model: Path
+) -> None:
+    outcome = foley(
+        "generate", clip, "-o", tmp_path / "a.wav", "--model", debug_model, "--num-takes", 2, "--select", "best"
+    )
+    assert outcome.exit_code == 0
+    reason, *paths = outcome.out.splitlines()
+    assert " is the best of 2 takes: in time with the pictures at 0." in reason
+    assert paths == [str(tmp_path / "a.wav"), str(tmp_path / "a.json")]
+    again = foley(
+        "generate", "--replay", tmp_path / "a.json", "--range", "0.5-1", "--seed", 7, "-o", tmp_path / "b.wav", "--json"
+    )
+    assert again.exit_code == 0
+    (take,) = json.loads(again.out)["takes"]
+    assert take["seed"] == 7 and json.loads(again.out)["selection"] is None
+    assert json.loads((tmp_path / "b.json").read_text())["settings"]["rerolls"][0]["start"] == 0.5
 
 
 def test_generate_prints_the_paths_it_wrote(foley: Run, tmp_path: Path, clip: Path, debug_model: Path) -> None:

@@ -159,6 +159,19 @@ def test_the_sidecar_says_what_was_made_from_what(make: Make, clip: Path) -> Non
     assert {"read", "look", "generate", "write"} <= set(values["timings"])
 
 
+def test_poor_pictures_are_told_in_one_line_and_recorded(
+    make: Make, clip: Path, make_video: Callable[..., Path]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        good = read_sidecar(make(clip, "a.wav").takes[0].sidecar).input.quality
+    assert good is not None and good.problems == () and good.frame_rate == 30
+    with pytest.warns(UserWarning, match=r"^slow\.mp4: 5 pictures per second are too few for the motion; .*") as told:
+        poor = read_sidecar(make(make_video("slow.mp4", fps=5), "b.wav").takes[0].sidecar).input.quality
+    assert len(told) == 1 and "\n" not in str(told[0].message)
+    assert poor is not None and poor.problems == ("5 pictures per second are too few for the motion",)
+
+
 @pytest.mark.parametrize("original", ["replace", "keep", "duck"])
 @pytest.mark.parametrize("span", [(None, None), (0.5, 1.5)])
 def test_stems_sum_to_the_mix(

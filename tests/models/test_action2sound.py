@@ -15,6 +15,7 @@ from foleykit.audio.ambient import AmbientClip
 from foleykit.codecs.hifigan import HifiGan
 from foleykit.core.config import from_dict, to_dict
 from foleykit.core.errors import ConfigError, InputError, ModelError
+from foleykit.core.ranges import Reroll
 from foleykit.encoders.visual.timesformer import TimeSformer
 from foleykit.models.avldm.published.config import Action2SoundConfig, PublishedSampling
 from foleykit.models.avldm.published.network import Conditioner, Denoiser, PictureVae
@@ -162,3 +163,18 @@ def test_impossible_requests_are_refused(pipeline: Action2SoundPipeline) -> None
     with pytest.raises(ModelError, match="no ambient library"):
         pipeline.quiet()
     pipeline.library = library
+
+
+def test_a_re_roll_changes_its_stretch_and_keeps_what_is_far(pipeline: Action2SoundPipeline) -> None:
+    features = pipeline.encode([frames_of(300)])
+    base, again = pipeline.versions(
+        features,
+        num_samples=160_000,
+        ambient=None,
+        num_steps=3,
+        rerolls=[Reroll(start=1.0, end=2.0, seed=7)],
+    )
+    np.testing.assert_allclose(again[:, 112_000:], base[:, 112_000:], atol=1e-5)
+    inside = slice(20_000, 28_000)
+    assert np.abs(again[:, inside] - base[:, inside]).max() > 0.01 * np.abs(base[:, inside]).max()
+    np.testing.assert_array_equal(base, pipeline.generate(features, num_samples=160_000, ambient=None, num_steps=3))

@@ -15,6 +15,7 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import save_weights
 from foleykit.core.config import from_dict, save_config, to_dict
 from foleykit.core.errors import ConfigError, InputError, ModelError
+from foleykit.core.ranges import Reroll
 from foleykit.core.types import AudioBatch, GeneratorBatch, SimilarityBatch, VideoBatch
 from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
@@ -270,3 +271,23 @@ def test_local_energy_of_noise_does_not_depend_on_its_draw_as_single_bins_do() -
     first, second = (torch.randn(1, 64, 400, generator=generator).abs() for _ in range(2))
     single = (first.clamp(min=1e-5).log() - second.clamp(min=1e-5).log()).abs().mean()
     assert pooled_energy_error(first, second, bins=8, frames=16) < 0.15 * single
+
+
+def test_a_re_roll_changes_its_stretch_and_what_the_codec_reaches() -> None:
+    pipeline = pipeline_of()
+    features = pipeline.encode([frames_of(200)])
+    base, again = pipeline.versions(
+        features,
+        num_samples=128_000,
+        ambient=pipeline.quiet().waveform,
+        num_steps=2,
+        rerolls=[Reroll(start=4.0, end=5.0, seed=7)],
+    )
+    reach = 16_000
+    np.testing.assert_allclose(again[:, : 64_000 - reach], base[:, : 64_000 - reach], atol=1e-6)
+    np.testing.assert_allclose(again[:, 80_000 + reach :], base[:, 80_000 + reach :], atol=1e-6)
+    inside = slice(66_000, 78_000)
+    assert np.abs(again[:, inside] - base[:, inside]).max() > 0.01 * np.abs(base[:, inside]).max()
+    np.testing.assert_array_equal(
+        base, pipeline.generate(features, num_samples=128_000, ambient=pipeline.quiet().waveform, num_steps=2)
+    )

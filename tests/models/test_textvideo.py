@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ import torch
 from fixtures.mmaudio import write_published
 from foleykit.core.checkpoint import shapes_of
 from foleykit.core.errors import InputError
+from foleykit.core.ranges import Cue, Reroll
+from foleykit.diffusion.windows import WindowPlan
 from foleykit.jobs.convert_mmaudio import MMAudioRequest, convert_mmaudio
 from foleykit.models.textvideo.network import Conditioning, Known, Network
 from foleykit.models.textvideo.pipeline import TextVideoPipeline, VideoFeatures, plan_clip
@@ -193,3 +197,60 @@ def test_sizes_of_the_presets() -> None:
     assert millions(mmaudio("large-44k-v2").network) == pytest.approx(1030.58, abs=0.01)
     assert 300 < millions(textvideo_network()) < 900
     assert millions(tiny_textvideo_network()) < 5
+
+
+@pytest.mark.parametrize("seconds", [2.0, 13.12])
+def test_a_re_roll_has_prompts_of_its_own_and_holds_the_rest(pipeline: TextVideoPipeline, seconds: float) -> None:
+    features = encoded(pipeline, seconds)
+    seen: list[torch.Tensor] = []
+    decode = pipeline.decode
+
+    def kept(latents: torch.Tensor, plan: WindowPlan) -> torch.Tensor:
+        seen.append(latents)
+        return decode(latents, plan)
+
+    ranges = [Reroll(start=0.5, end=1.0, seed=1, prompt=prompt) for prompt in ("", "ab", "")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "decode", kept)
+        versions = list(
+            pipeline.versions(
+                features, num_samples=round(seconds * CONFIG.sample_rate), num_steps=2, seed=3, rerolls=ranges
+            )
+        )
+    assert len(versions) == 4 and len({version.shape for version in versions}) == 1
+    free = ranges[0].positions(CONFIG.frame_rate, seen[0].shape[1])
+    for earlier, later in pairwise(seen):
+        assert torch.equal(earlier[:, : free.start], later[:, : free.start])
+        assert torch.equal(earlier[:, free.stop :], later[:, free.stop :])
+        assert not torch.allclose(earlier[:, free], later[:, free], atol=1e-4)
+    # What lies inside is no part of what is known: the same request gives the same.
+    torch.testing.assert_close(seen[3], seen[1])
+
+
+@pytest.mark.parametrize("seconds", [2.0, 13.12])
+def test_a_cue_holds_in_its_stretch(pipeline: TextVideoPipeline, seconds: float) -> None:
+    features = encoded(pipeline, seconds)
+
+    def made(prompt: str = "", *cues: Cue, rerolls: Sequence[Reroll] = ()) -> np.ndarray:
+        versions = pipeline.versions(
+            features,
+            num_samples=round(seconds * CONFIG.sample_rate),
+            num_steps=2,
+            seed=3,
+            prompt=prompt,
+            cues=cues,
+            rerolls=rerolls,
+        )
+        return list(versions)[-1]
+
+    throughout = Cue(start=0.0, end=seconds, prompt="ab")
+    base, worded = made(), made("ab")
+    # Windows in other batches are rounded otherwise.
+    assert np.abs(base - worded).max() > 0.01
+    np.testing.assert_allclose(made("", throughout), worded, atol=1e-3)
+    np.testing.assert_allclose(made("ab", replace(throughout, start=0.5, end=1.0)), worded, atol=1e-3)
+    part = made("", Cue(start=0.5, end=1.0, prompt="ab"))
+    assert np.abs(part - base).max() > 0.01 and np.abs(part - worded).max() > 0.01
+    # Cues hold in what is made anew as well.
+    again = [Reroll(start=0.4, end=0.9, seed=8)]
+    np.testing.assert_allclose(made("", throughout, rerolls=again), made("ab", rerolls=again), atol=1e-3)

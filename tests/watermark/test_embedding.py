@@ -97,3 +97,13 @@ def test_impossible_input_is_refused(waveform: NDArray[np.float32], rate: int) -
         embed(waveform, rate, 7, KEY)
     with pytest.raises(InputError, match="shape of the whole"):
         embed(hits(), RATE, 7, KEY, parts=(np.zeros((1, 5), np.float32),))
+
+
+def test_a_version_of_a_sound_can_be_marked_in_step_with_it() -> None:
+    """Where two versions agree, the mark that continues the first one's changes both alike."""
+    sound, other = hits(3, seconds=12.0), hits(4, seconds=12.0)
+    joined = np.concatenate([sound[:, : 6 * RATE], other[:, 6 * RATE :]], axis=1)
+    first = embed(sound, RATE, 0xBEEF)
+    second = embed(joined, RATE, 0xBEEF, shift=first.shift)
+    np.testing.assert_allclose(second.waveform[:, : 4 * RATE], first.waveform[:, : 4 * RATE], atol=1e-5)
+    assert embed(sound, RATE, 0xBEEF, shift=first.shift).waveform.tobytes() == first.waveform.tobytes()

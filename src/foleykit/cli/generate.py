@@ -44,14 +44,26 @@ class Args:
     ] = ""
     prompt: Annotated[str, Option(metavar="TEXT", help="What should be heard, for models that read text.")] = ""
     negative_prompt: Annotated[str, Option(metavar="TEXT", help="What should not be heard, for the same models.")] = ""
+    cues: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="JSON or CSV with start, end, prompt, negative_prompt: prompts for stretches."),
+    ] = None
     original: Annotated[
         Literal["replace", "keep", "duck"],
         Option(
             help="The video's own sound: leave it out, mix it in, or mix it in but lower it where the new sound acts."
         ),
     ] = "replace"
-    seed: Annotated[int, Option(help="Another number gives another take; -1 draws one and prints it.")] = 0
+    seed: Annotated[
+        int | None,
+        Option(
+            help="Another number gives another take; -1 draws one and prints it. Default: 0; with --range, a new one."
+        ),
+    ] = None
     num_takes: Annotated[int, Option(metavar="N", min=1, help="Write N takes with successive seeds.")] = 1
+    select: Annotated[
+        Literal["all", "best"], Option(help="Of several takes, write all, or the one most in time with the pictures.")
+    ] = "all"
     num_steps: Annotated[int | None, Option(metavar="N", min=1, help="Sampling steps; default: the model's.")] = None
     guidance_scale: Annotated[
         float | None, Option(metavar="X", help="How strongly the pictures steer; default: the model's.")
@@ -87,6 +99,13 @@ class Args:
     replay: Annotated[
         Path | None, Option(metavar="SIDECAR", help="Repeat the generation that a sidecar JSON describes.")
     ] = None
+    range: Annotated[
+        str | None,
+        Option(
+            metavar="S-S",
+            help="With --replay: make only this stretch anew (seconds), under --seed, --prompt and --negative-prompt.",
+        ),
+    ] = None
     max_seconds: Annotated[float, Option(metavar="S", help="Refuse longer videos.")] = 4 * 3600.0
     max_pixels: Annotated[int, Option(metavar="N", help="Refuse larger pictures.")] = 8192 * 8192
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
@@ -101,8 +120,10 @@ def run(args: Args) -> None:
     """Give one video a soundtrack, in time with what is seen."""
     from foleykit.core.errors import UsageError
     from foleykit.core.memory import return_large_blocks
+    from foleykit.core.ranges import parse_range
     from foleykit.jobs.credentials import Certificate
-    from foleykit.jobs.generate import DRAW_SEED, GenerateRequest, generate
+    from foleykit.jobs.cues import read_cues
+    from foleykit.jobs.generate import DRAW_SEED, GenerateRequest, RerollRequest, generate
     from foleykit.jobs.mark import read_key
     from foleykit.jobs.soundtrack import Settings
     from foleykit.video.info import MediaLimits
@@ -114,15 +135,24 @@ def run(args: Args) -> None:
     if args.certificate is not None and args.private_key is not None:
         certificate = Certificate(chain=args.certificate, private_key=args.private_key)
 
+    draws_seed = args.seed == DRAW_SEED
+    seed = None if draws_seed else args.seed
+    reroll = None
+    if args.range is not None:
+        start, end = parse_range(args.range)
+        reroll = RerollRequest(
+            start=start, end=end, seed=seed, prompt=args.prompt, negative_prompt=args.negative_prompt
+        )
     settings = Settings(
         ambient=args.ambient,
         ambient_level_db=args.ambient_level,
         ambient_library=args.ambient_library or "",
         ambient_filter=args.ambient_filter,
-        prompt=args.prompt,
-        negative_prompt=args.negative_prompt,
+        prompt=args.prompt if reroll is None else "",
+        negative_prompt=args.negative_prompt if reroll is None else "",
+        cues=() if args.cues is None else read_cues(args.cues),
         original=args.original,
-        seed=0 if args.seed == DRAW_SEED else args.seed,
+        seed=0 if seed is None or reroll is not None else seed,
         num_steps=args.num_steps,
         guidance_scale=args.guidance_scale,
         start=args.start,
@@ -135,12 +165,14 @@ def run(args: Args) -> None:
         output=args.output,
         model=args.model,
         settings=settings,
-        draws_seed=args.seed == DRAW_SEED,
+        draws_seed=draws_seed,
         num_takes=args.num_takes,
+        select=args.select,
         writes_stems=args.stems,
         writes_plot=args.plot,
         audio_codec=None if args.audio_codec == "auto" else args.audio_codec,
         replay=args.replay,
+        reroll=reroll,
         watermark_key=PUBLIC_KEY if args.watermark_key is None else read_key(args.watermark_key),
         certificate=certificate,
         limits=MediaLimits(max_pixels=args.max_pixels, max_seconds=args.max_seconds),
@@ -161,6 +193,8 @@ def show(result: GenerateResult, *, as_json: bool, verbose: bool, quiet: bool, s
         return
     if quiet:
         return
+    if result.selection is not None:
+        print(result.selection.reason)
     for take in result.takes:
         if shows_seed or verbose:
             print(f"seed {take.seed}")

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from foleykit.core.errors import ConfigError
+from foleykit.diffusion.held import Held
 from foleykit.diffusion.noise_schedule import NoiseSchedule
 
 EpsilonFn = Callable[[Tensor, float], Tensor]
@@ -71,6 +72,7 @@ def dpm_solver_2m(
     schedule: NoiseSchedule,
     num_steps: int,
     *,
+    held: Held | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Return data (B, ...) by DPM-Solver++(2M) (Lu et al. 2022, Algorithm 2): `num_steps` calls, second order.
@@ -89,6 +91,8 @@ def dpm_solver_2m(
         if previous is not None and not is_first_order:
             direction = data + (data - previous) * (width / (2 * previous_width))
         x = times.sigma(t_next) / times.sigma(t) * x - times.alpha(t_next) * math.expm1(-width) * direction
+        if held is not None:
+            x = held.put(x, times.alpha(t_next), times.sigma(t_next))
         previous, previous_width = data, width
         if on_step is not None:
             on_step(index + 1)
@@ -112,6 +116,7 @@ def ddim(
     schedule: NoiseSchedule,
     num_steps: int,
     *,
+    held: Held | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Return data (B, ...) by deterministic DDIM (Song et al. 2021, eq. 12 with eta 0), first order.
@@ -125,6 +130,8 @@ def ddim(
         predicted = epsilon(x, float(step))
         data = (x - math.sqrt(1 - kept[step]) * predicted) / math.sqrt(kept[step])
         x = math.sqrt(kept[next_step]) * data + math.sqrt(1 - kept[next_step]) * predicted
+        if held is not None:
+            x = held.put(x, math.sqrt(kept[next_step]), math.sqrt(1 - kept[next_step]))
         if on_step is not None:
             on_step(index + 1)
     return x
@@ -137,13 +144,18 @@ def sample_noise_model(
     num_steps: int,
     *,
     sampler: NoiseSamplerName = "dpm-solver++",
+    held: Held | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Return data (B, ...) by walking `noise` (B, ...) down `schedule`; `on_step` hears how many steps are done."""
+    """Return data (B, ...) by walking `noise` (B, ...) down `schedule`; `on_step` hears how many steps are done.
+
+    What is `held` is kept at the amplitudes of the schedule, whatever the network says; at the end as little noise is
+    left in it as in the rest.
+    """
     match sampler:
         case "dpm-solver++":
-            return dpm_solver_2m(epsilon, noise, schedule, num_steps, on_step=on_step)
+            return dpm_solver_2m(epsilon, noise, schedule, num_steps, held=held, on_step=on_step)
         case "ddim":
-            return ddim(epsilon, noise, schedule, num_steps, on_step=on_step)
+            return ddim(epsilon, noise, schedule, num_steps, held=held, on_step=on_step)
         case _:
             assert_never(sampler)

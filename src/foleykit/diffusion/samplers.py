@@ -8,6 +8,8 @@ from typing import Literal, assert_never
 
 from torch import Tensor
 
+from foleykit.diffusion.held import Held
+
 VelocityFn = Callable[[Tensor, float], Tensor]
 SamplerName = Literal["euler", "heun", "midpoint"]
 
@@ -36,9 +38,13 @@ def sample(
     schedule: Sequence[float],
     *,
     sampler: SamplerName = "euler",
+    held: Held | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Return latents (B, D, L) by walking `noise` down `schedule`; `on_step` hears how many steps are done."""
+    """Return latents (B, D, L) by walking `noise` down `schedule`; `on_step` hears how many steps are done.
+
+    What is `held` follows the straight path from its noise to its data, whatever the velocity says.
+    """
     match sampler:
         case "euler":
             step = euler_step
@@ -51,6 +57,8 @@ def sample(
     x = noise
     for index, (t, t_next) in enumerate(pairwise(schedule)):
         x = step(velocity, x, t, t_next)
+        if held is not None:
+            x = held.put(x, 1 - t_next, t_next)
         if on_step is not None:
             on_step(index + 1)
     return x

@@ -46,6 +46,24 @@ def plan_windows(length: int, window: int, overlap: int, *, preferred: Sequence[
     return WindowPlan(length=length, window=window, starts=tuple(starts))
 
 
+def touching(plan: WindowPlan, positions: slice) -> slice:
+    """Return which windows hold any of `positions`."""
+    indices = [
+        index
+        for index, start in enumerate(plan.starts)
+        if start < positions.stop and start + plan.width > positions.start
+    ]
+    return slice(indices[0], indices[-1] + 1)
+
+
+def part_of(plan: WindowPlan, windows: slice) -> tuple[WindowPlan, slice]:
+    """Return successive `windows` as a plan of their own, and the stretch of the signal that it covers."""
+    starts = plan.starts[windows]
+    stretch = slice(starts[0], starts[-1] + plan.width)
+    own = tuple(start - stretch.start for start in starts)
+    return WindowPlan(length=stretch.stop - stretch.start, window=plan.width, starts=own), stretch
+
+
 def cut(signal: Tensor, plan: WindowPlan) -> Tensor:
     """Return (windows, ..., width) from `signal` (..., length)."""
     return torch.stack([signal[..., start : start + plan.width] for start in plan.starts])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Protocol, assert_never
+from typing import Protocol, TypeVar, assert_never
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from foleykit.audio.ambient import AmbientClip
 from foleykit.core.errors import UsageError
 from foleykit.core.progress import Report
+from foleykit.core.ranges import Cue
 from foleykit.core.types import VideoFeatures
 from foleykit.jobs.soundtrack import Dtype, Settings
 from foleykit.models.avldm.pipeline import AvLdmPipeline
@@ -25,9 +26,12 @@ from foleykit.models.textvideo.pipeline import TextVideoPipeline
 from foleykit.models.textvideo.pipeline import VideoFeatures as TextVideoFeatures
 from foleykit.video.info import VideoInfo
 from foleykit.video.io import VideoReader
+from foleykit.video.quality import QualityReport, QualityWatch
 from foleykit.video.shots import ShotDetector
 
 Model = AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline | TextVideoPipeline
+
+CueOrReroll = TypeVar("CueOrReroll", bound=Cue)
 
 QUIET_WORDS = "background noise, ambience, hum, hiss, wind, music"
 """What a model without an ambient condition is led away from when it is asked for action alone."""
@@ -47,12 +51,19 @@ class Scene:
     features: VideoFeatures | TextVideoFeatures
     shots: tuple[float, ...] = ()
     """Seconds from `start` at which the picture cuts to another shot."""
+    quality: QualityReport | None = None
+    """What in the pictures makes the sound hard to guess."""
 
     @property
     def frame_features(self) -> VideoFeatures:
         """The features, of a model that has them frame by frame."""
         assert isinstance(self.features, VideoFeatures)
         return self.features
+
+    def on_clock(self, ranges: tuple[CueOrReroll, ...]) -> tuple[CueOrReroll, ...]:
+        """Return `ranges` of the video on the clock of the new sound."""
+        start = float(self.start)
+        return tuple(replace(one, start=one.start - start, end=one.end - start) for one in ranges)
 
 
 class Adapter(Protocol):
@@ -74,15 +85,18 @@ class Adapter(Protocol):
         """Return the ambience for "quiet", or "auto" without a library; None where the model is given none."""
         ...
 
-    def generate(
+    def versions(
         self,
         scene: Scene,
         settings: Settings,
         clip: AmbientClip | None,
         num_samples: int,
         progress: Callable[[float], None],
-    ) -> NDArray[np.float32]:
-        """Return a waveform (1, `num_samples`) for a scene, in the ambience of `clip` where the model hears one."""
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield a waveform (1, `num_samples`) for a scene, in the ambience of `clip` where the model hears one.
+
+        Then yield what it becomes by each of the settings' re-rolls, one after another.
+        """
         ...
 
     def precision(self) -> AbstractContextManager[object]:
@@ -133,10 +147,11 @@ def look_frame_by_frame(
 ) -> Scene:
     """Read a span once, at the model's rate and at `size` (H, W), and encode it."""
     fps = model.config.video_fps
-    reader = VideoReader(info, fps=fps, size=size, start=start, end=end)
+    quality = QualityWatch(info.average_fps)
+    reader = VideoReader(info, fps=fps, size=size, start=start, end=end, on_picture=quality)
     watch = _Watch(fps, report, len(reader))
     features = model.encode(watch.passing(reader))
-    return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots))
+    return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots), quality=quality.report())
 
 
 class AvLdmAdapter:
@@ -163,26 +178,32 @@ class AvLdmAdapter:
         with self.precision():
             return self._model.retrieve(scene.frame_features)
 
-    def generate(
+    def versions(
         self,
         scene: Scene,
         settings: Settings,
         clip: AmbientClip | None,
         num_samples: int,
         progress: Callable[[float], None],
-    ) -> NDArray[np.float32]:
+    ) -> Iterator[NDArray[np.float32]]:
         assert clip is not None
-        with self.precision():
-            return self._model.generate(
-                scene.frame_features,
-                num_samples=num_samples,
-                ambient=clip.waveform,
-                seed=settings.seed,
-                num_steps=settings.num_steps,
-                guidance_scale=settings.guidance_scale,
-                shots=scene.shots,
-                progress=progress,
-            )
+        versions = self._model.versions(
+            scene.frame_features,
+            num_samples=num_samples,
+            ambient=clip.waveform,
+            seed=settings.seed,
+            num_steps=settings.num_steps,
+            guidance_scale=settings.guidance_scale,
+            shots=scene.shots,
+            rerolls=scene.on_clock(settings.rerolls),
+            progress=progress,
+        )
+        for _ in range(1 + len(settings.rerolls)):
+            # Entered anew for each: who takes the sound computes in a precision of its own. No name is left for the
+            # sound, since a long one is held once.
+            with self.precision():
+                version = [next(versions)]
+            yield version.pop()
 
     def precision(self) -> AbstractContextManager[object]:
         if isinstance(self._model, Action2SoundPipeline):
@@ -205,6 +226,11 @@ class FoleyGenAdapter:
                 f'model "{self._name}" makes no stems: a language model that is told another ambience makes another '
                 "sound, not a part of the first"
             )
+        if settings.rerolls:
+            raise UsageError(
+                f'model "{self._name}" cannot re-roll a range: a language model goes on from what was before and does '
+                "not lead back to what comes after"
+            )
         if settings.num_steps is not None:
             warnings.warn("num_steps has no effect: this model takes one step per frame of codes", stacklevel=2)
 
@@ -226,15 +252,15 @@ class FoleyGenAdapter:
             warnings.warn("ambient_level has no effect: no ambient clip is heard; name one with ambient", stacklevel=2)
         return None
 
-    def generate(
+    def versions(
         self,
         scene: Scene,
         settings: Settings,
         clip: AmbientClip | None,
         num_samples: int,
         progress: Callable[[float], None],
-    ) -> NDArray[np.float32]:
-        return self._model.generate(
+    ) -> Iterator[NDArray[np.float32]]:
+        yield self._model.generate(
             scene.frame_features,
             num_samples=num_samples,
             ambient=None if clip is None else clip.waveform,
@@ -280,6 +306,7 @@ class TextVideoAdapter:
     def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
         """Read the span twice, at the rates of both encoders and in its own size, since they scale pictures."""
         config = self._model.config
+        quality = QualityWatch(info.average_fps)
         pictures, frames = (
             VideoReader(
                 info,
@@ -289,28 +316,31 @@ class TextVideoAdapter:
                 end=end,
                 chunk_frames=FULL_CHUNK,
                 pick=config.frame_pick,
+                on_picture=on_picture,
             )
-            for fps in (config.picture_fps, config.video_fps)
+            for fps, on_picture in ((config.picture_fps, None), (config.video_fps, quality))
         )
         watch = _Watch(config.video_fps, report, len(pictures) + len(frames))
         features = self._model.encode(
             watch.passing(pictures, is_cut=False), watch.passing(frames), seconds=float(end - start)
         )
-        return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots))
+        return Scene(
+            info=info, start=start, end=end, features=features, shots=tuple(watch.shots), quality=quality.report()
+        )
 
     def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
         return None
 
-    def generate(
+    def versions(
         self,
         scene: Scene,
         settings: Settings,
         clip: AmbientClip | None,
         num_samples: int,
         progress: Callable[[float], None],
-    ) -> NDArray[np.float32]:
+    ) -> Iterator[NDArray[np.float32]]:
         assert isinstance(scene.features, TextVideoFeatures)
-        return self._model.generate(
+        return self._model.versions(
             scene.features,
             num_samples=num_samples,
             prompt=settings.prompt,
@@ -318,7 +348,9 @@ class TextVideoAdapter:
             seed=settings.seed,
             num_steps=settings.num_steps,
             guidance_scale=settings.guidance_scale,
+            cues=scene.on_clock(settings.cues),
             shots=scene.shots,
+            rerolls=scene.on_clock(settings.rerolls),
             progress=progress,
         )
 
@@ -338,7 +370,7 @@ def with_sampling(settings: Settings, *, num_steps: int | None, guidance_scale: 
 
 def refuse_prompts(settings: Settings, name: str) -> None:
     """Raise UsageError for a prompt to a model that reads none."""
-    if settings.prompt or settings.negative_prompt:
+    if any(settings.texts):
         raise UsageError(f'model "{name}" reads no text; leave out the prompts or use a model of family textvideo')
 
 

@@ -12,6 +12,7 @@ from typing import Any, get_args
 import foleykit
 from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
+from foleykit.core.ranges import Reroll
 from foleykit.jobs.ambience import BUILT_IN
 from foleykit.jobs.credentials import SUFFIXES as SIGNED_SUFFIXES
 from foleykit.jobs.credentials import Certificate, sign
@@ -20,8 +21,9 @@ from foleykit.jobs.load import load
 from foleykit.jobs.mark import key_name
 from foleykit.jobs.models import describe_model
 from foleykit.jobs.outputs import StagedFiles, all_or_none, check_outputs
-from foleykit.jobs.pipeline import FoleyPipeline
+from foleykit.jobs.pipeline import FoleyPipeline, best_of
 from foleykit.jobs.provenance import COMPOSITE
+from foleykit.jobs.selection import Selection, SelectMode
 from foleykit.jobs.sidecar import (
     AmbienceRecord,
     InputRecord,
@@ -44,6 +46,20 @@ DRAW_SEED = -1
 
 
 @dataclass(frozen=True, kw_only=True)
+class RerollRequest:
+    """What a user asks of a stretch of an earlier result."""
+
+    start: float
+    end: float
+    """Seconds of the video."""
+    seed: int | None = None
+    """None is one more than the last that the earlier result was made with."""
+    prompt: str = ""
+    negative_prompt: str = ""
+    """Empty prompts are those of the earlier result."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class GenerateRequest:
     """What a user asks for."""
 
@@ -55,15 +71,19 @@ class GenerateRequest:
     """A shipped model or a model folder."""
     settings: Settings = field(default_factory=Settings)
     draws_seed: bool = False
-    """Ignore `settings.seed` and draw one."""
+    """Ignore `settings.seed`, or that of `reroll`, and draw one."""
     num_takes: int = 1
-    """Results with successive seeds; more than one are named `.take1`, `.take2`..."""
+    """Results with successive seeds; where several are written they are named `.take1`, `.take2`..."""
+    select: SelectMode = "all"
+    """Write every take, or only the one that agrees best with the pictures."""
     writes_stems: bool = False
     writes_plot: bool = False
     audio_codec: AudioCodec | None = None
     """None is the container's usual one."""
     replay: Path | None = None
     """A sidecar whose generation is repeated: model, settings, device and precision come from it."""
+    reroll: RerollRequest | None = None
+    """Stretch of what `replay` describes that is made anew; everything outside it stays, sample by sample."""
     watermark_key: bytes = PUBLIC_KEY
     certificate: Certificate | None = None
     """Signs results in containers that hold content credentials; None leaves them unsigned."""
@@ -77,10 +97,15 @@ class GenerateRequest:
             raise UsageError("name a video (or a sidecar with --replay)")
         if not 1 <= self.num_takes <= 1000:
             raise UsageError(f"num_takes lies between 1 and 1000, not {self.num_takes}")
+        if self.select == "best" and self.num_takes < 2:
+            raise UsageError("the best is chosen from several takes; name their number with --num-takes")
         if self.output is not None and self.output.suffix.lower() not in (*FORMATS, *SOUND_SUFFIXES):
             known = ", ".join((*FORMATS, *SOUND_SUFFIXES))
             raise UsageError(f"{self.output}: an output ends in one of {known}")
-        if self.replay is not None and (self.settings != Settings() or self.num_takes != 1 or self.draws_seed):
+        if self.reroll is not None and self.replay is None:
+            raise UsageError("a range is re-rolled of an earlier result; name its sidecar with --replay")
+        draws_seed = self.draws_seed and self.reroll is None
+        if self.replay is not None and (self.settings != Settings() or self.num_takes != 1 or draws_seed):
             raise UsageError("a replay takes its settings from the sidecar; leave out seeds, takes and sound options")
 
 
@@ -89,6 +114,7 @@ class TakeFiles:
     """What one take wrote."""
 
     seed: int
+    """Of the take, or of the stretch in it that was re-rolled last."""
     output: Path
     sidecar: Path
     stems: tuple[Path, ...] = ()
@@ -112,6 +138,8 @@ class GenerateResult:
     model: str
     timings: dict[str, float]
     """Seconds by stage."""
+    selection: Selection | None = None
+    """Why this take, where it was chosen from several."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -133,6 +161,7 @@ class GenerateResult:
             "ambience": self.ambience,
             "model": self.model,
             "timings": self.timings,
+            "selection": None if self.selection is None else self.selection.to_dict(),
         }
 
 
@@ -141,12 +170,16 @@ def generate(
 ) -> GenerateResult:
     """Write a soundtrack, or several takes of one, for `request.video`, and everything else that was asked for.
 
+    Of takes from which the best is selected, it alone is written; the others are described and can be made again.
+
     All files of all takes appear together at the end; on any error nothing is written. `pipeline` is a loaded model to
     use instead of loading `request.model`. Raises UsageError, MediaError or ModelError.
     """
     clock = StageClock(report)
+    earlier: Sidecar | None = None
     if request.replay is not None:
-        request = replayed(request)
+        earlier = read_sidecar(request.replay)
+        request = replayed(request, earlier)
     assert request.video is not None
     if not request.settings.is_marked:
         warnings.warn("the sound is left unmarked: nothing in it will tell that it was generated", stacklevel=2)
@@ -155,7 +188,8 @@ def generate(
     output = request.output or default_output(request.video, info)
     if output.suffix.lower() in FORMATS:
         audio_codec_for(output, request.audio_codec)
-    takes = [take_files(output, request, take) for take in range(request.num_takes)]
+    num_written = 1 if request.select == "best" else request.num_takes
+    takes = [take_files(output, request, take, num_written) for take in range(num_written)]
     check_outputs(
         [path for take in takes for path in take.paths], inputs=inputs_of(request), overwrite=request.overwrite
     )
@@ -166,17 +200,24 @@ def generate(
     if request.draws_seed:
         settings = replace(settings, seed=secrets.randbelow(2**31 - request.num_takes))
     written: list[TakeFiles] = []
+    selection: Selection | None = None
     with all_or_none() as files:
         soundtracks = pipeline.takes(
             info,
             settings,
             num_takes=request.num_takes,
+            is_judged=request.select == "best",
             with_stems=request.writes_stems,
             watermark_key=request.watermark_key,
             report=clock,
         )
+        if request.select == "best":
+            best, selection = best_of(soundtracks)
+            soundtracks = iter((best,))
         for take, soundtrack in zip(takes, soundtracks, strict=True):
-            written.append(write_take(take, soundtrack, files, request, pipeline, clock))
+            if earlier is not None:
+                warn_of_other_samples(soundtrack, earlier)
+            written.append(write_take(take, soundtrack, files, request, pipeline, clock, selection))
             ambience, num_samples, sample_rate = soundtrack.ambience, soundtrack.num_samples, soundtrack.sample_rate
             del soundtrack
     return GenerateResult(
@@ -187,6 +228,7 @@ def generate(
         ambience=ambience,
         model=pipeline.description.name,
         timings=clock.timings(),
+        selection=selection,
     )
 
 
@@ -197,6 +239,7 @@ def write_take(
     request: GenerateRequest,
     pipeline: FoleyPipeline,
     clock: StageClock,
+    selection: Selection | None,
 ) -> TakeFiles:
     """Write the files of one take under temporary names and return what they will be called."""
     clock("write", 0)
@@ -214,8 +257,8 @@ def write_take(
     clock("write", 1)
     sidecar = describe_take(take, soundtrack, request, pipeline, clock.timings(), is_picture_copied=is_picture_copied)
     finished = replace(sidecar.output, file_sha256=hash_file(output), is_signed=is_signed)
-    replace(sidecar, output=finished).save(files.add(take.sidecar))
-    return replace(take, seed=soundtrack.settings.seed, stems=tuple(stems))
+    replace(sidecar, output=finished, selection=selection).save(files.add(take.sidecar))
+    return replace(take, seed=soundtrack.settings.last_seed, stems=tuple(stems))
 
 
 def sign_output(path: Path, title: str, soundtrack: Soundtrack, certificate: Certificate | None) -> bool:
@@ -259,14 +302,17 @@ def describe_take(
     return Sidecar(
         foleykit=foleykit.__version__,
         input=InputRecord(
-            path=relative_to(info.path, folder), sha256=hash_file(info.path), seconds=float(info.duration)
+            path=relative_to(info.path, folder),
+            sha256=hash_file(info.path),
+            seconds=float(info.duration),
+            quality=soundtrack.quality,
         ),
         output=OutputRecord(
             path=take.output.name,
             sample_rate=soundtrack.sample_rate,
             num_samples=soundtrack.num_samples,
             num_channels=soundtrack.num_channels,
-            gain_db=soundtrack.gain_db,
+            gain_db=soundtrack.root.gain_db,
             samples_sha256=soundtrack.samples_sha256(),
             is_picture_copied=is_picture_copied,
             file_sha256="",
@@ -287,10 +333,22 @@ def describe_take(
     )
 
 
-def replayed(request: GenerateRequest) -> GenerateRequest:
+def warn_of_other_samples(soundtrack: Soundtrack, earlier: Sidecar) -> None:
+    """Warn where what was re-rolled is not, sample by sample, what the sidecar describes."""
+    splice = soundtrack.splice
+    if splice is None or soundtrack.settings.rerolls == earlier.settings.rerolls:
+        return
+    if splice.earlier.samples_sha256() != earlier.output.samples_sha256:
+        warnings.warn(
+            "this machine or these versions do not repeat the earlier result to the last bit; outside the range the "
+            "sound is what they make of it",
+            stacklevel=2,
+        )
+
+
+def replayed(request: GenerateRequest, sidecar: Sidecar) -> GenerateRequest:
     """Return the request that a sidecar describes, after checking that video, recording and weights are the same."""
     assert request.replay is not None
-    sidecar = read_sidecar(request.replay)
     folder = request.replay.parent
     video = request.video or folder / sidecar.input.path
     check_same_file(video, sidecar.input.sha256, what="video")
@@ -311,10 +369,14 @@ def replayed(request: GenerateRequest) -> GenerateRequest:
         raise UsageError(f"the sidecar was made with another watermark key ({sidecar.watermark.key}); name that key")
     if describe_model(sidecar.model.name).weights_sha256 != sidecar.model.weights_sha256:
         raise ModelError(f'model "{sidecar.model.name}" is not the one of the sidecar: its weights differ')
+    if request.reroll is not None:
+        settings = with_reroll(settings, request.reroll, draws_seed=request.draws_seed)
     return replace(
         request,
         video=video,
         replay=None,
+        reroll=None,
+        draws_seed=False,
         model=sidecar.model.name,
         settings=settings,
         audio_codec=sidecar.audio_codec,
@@ -323,14 +385,27 @@ def replayed(request: GenerateRequest) -> GenerateRequest:
     )
 
 
+def with_reroll(settings: Settings, asked: RerollRequest, *, draws_seed: bool) -> Settings:
+    """Return `settings` with one more stretch that is made anew."""
+    seed = settings.last_seed + 1 if asked.seed is None else asked.seed
+    again = Reroll(
+        start=asked.start,
+        end=asked.end,
+        seed=secrets.randbelow(2**31) if draws_seed else seed,
+        prompt=asked.prompt,
+        negative_prompt=asked.negative_prompt,
+    )
+    return replace(settings, rerolls=(*settings.rerolls, again))
+
+
 def default_output(video: Path, info: VideoInfo) -> Path:
     """Return `NAME.foley.EXT` beside the video, in the video's own container where that can be written."""
     return video.with_name(f"{video.stem}.foley{suffix_for(info)}")
 
 
-def take_files(output: Path, request: GenerateRequest, take: int) -> TakeFiles:
+def take_files(output: Path, request: GenerateRequest, take: int, num_written: int) -> TakeFiles:
     """Return the names that one take may write; its seed is filled in when it is known."""
-    if request.num_takes > 1:
+    if num_written > 1:
         output = output.with_name(f"{output.stem}.take{take + 1}{output.suffix}")
     return TakeFiles(
         seed=request.settings.seed,

@@ -36,7 +36,21 @@ def mark(soundtrack: Soundtrack, key: bytes = PUBLIC_KEY) -> Soundtrack:
             content_sha256=content,
             key=key_name(key),
             snr_db=round(marked.snr_db, 1) if math.isfinite(marked.snr_db) else None,
+            shift=marked.shift,
         ),
+    )
+
+
+def mark_like(soundtrack: Soundtrack, watermark: Watermark, key: bytes) -> Soundtrack:
+    """Return `soundtrack` with the mark of an earlier version of it: the same message at the same places."""
+    parts = () if soundtrack.action is None else (soundtrack.action,)
+    message = int(watermark.message, 16)
+    marked = embed(soundtrack.generated, soundtrack.model_rate, message, key, parts=parts, shift=watermark.shift)
+    return replace(
+        soundtrack,
+        generated=marked.waveform,
+        action=marked.parts[0] if marked.parts else None,
+        watermark=watermark,
     )
 
 

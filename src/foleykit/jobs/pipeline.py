@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foleykit.audio.ambient import AmbientClip
-from foleykit.audio.loudness import normalise
-from foleykit.audio.mix import duck_gain
 from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.jobs.adapters import Model, Scene, adapter_of
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
+from foleykit.jobs.judge import Judge
 from foleykit.jobs.library import clip_by_key, embedding_space, nearest_clip
-from foleykit.jobs.mark import mark
 from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.original import read_original
+from foleykit.jobs.placing import check_ranges, finish, place, reroll
+from foleykit.jobs.selection import Selection, Verdict, select
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.retrieval import open_index
@@ -32,8 +32,6 @@ from foleykit.watermark import PUBLIC_KEY
 
 OWN_CHOICE = "none"
 """Stands for the ambience of a model that was given none and chooses for itself."""
-FADE_SECONDS = 0.02
-"""Ramp between the original and the new sound where the new sound does not fill the video."""
 
 
 class FoleyPipeline:
@@ -82,10 +80,11 @@ class FoleyPipeline:
         watermark: bool = True,
         watermark_key: bytes = PUBLIC_KEY,
         stems: bool = False,
+        num_takes: int = 1,
         limits: MediaLimits = DEFAULT_LIMITS,
         report: Report = no_report,
     ) -> Soundtrack:
-        """Return a soundtrack for a video file, exactly as long as its pictures.
+        """Return a soundtrack for a video file, exactly as long as its pictures; of several takes, the best.
 
         `ambient` is "auto", "quiet", "original" or a recording, `ambient_level` its RMS in dBFS, `loudness` in LUFS,
         `start` and `end` in seconds. "auto" chooses from the index `ambient_library` where one is named, among the
@@ -109,8 +108,17 @@ class FoleyPipeline:
             loudness_lufs=loudness,
             is_marked=watermark,
         )
-        takes = self.takes(video, settings, with_stems=stems, watermark_key=watermark_key, limits=limits, report=report)
-        return next(takes)
+        takes = self.takes(
+            video,
+            settings,
+            num_takes=num_takes,
+            is_judged=num_takes > 1,
+            with_stems=stems,
+            watermark_key=watermark_key,
+            limits=limits,
+            report=report,
+        )
+        return best_of(takes)[0] if num_takes > 1 else next(takes)
 
     def takes(
         self,
@@ -118,12 +126,16 @@ class FoleyPipeline:
         settings: Settings,
         *,
         num_takes: int = 1,
+        is_judged: bool = False,
         with_stems: bool = False,
         watermark_key: bytes = PUBLIC_KEY,
         limits: MediaLimits = DEFAULT_LIMITS,
         report: Report = no_report,
     ) -> Iterator[Soundtrack]:
-        """Yield soundtracks with seeds `settings.seed`, +1, +2...; the video is looked at once."""
+        """Yield soundtracks with seeds `settings.seed`, +1, +2...; the video is looked at once.
+
+        Judged takes say how well they agree with the pictures; `best_of` chooses among them.
+        """
         self.adapter.check(settings, with_stems=with_stems)
         settings = self.adapter.resolve(settings)
         recording = self._recording(settings)
@@ -132,13 +144,17 @@ class FoleyPipeline:
         # Asked for before anything slow happens, so that a video without sound is refused at once.
         clip = recording or self._own_ambience(info, settings) or self._library_clip(settings)
         report("read", 1)
+        check_ranges(info, settings)
         scene = self.look(info, settings, report=report)
+        warn_of(scene)
         clip = self._ambience(clip, scene, settings)
         if settings.ambient_library and clip is not None:
             settings = replace(settings, ambient_clip=clip.name)
+        judge = Judge.watching(scene, self.model, report) if is_judged else None
         for take in range(num_takes):
             seeded = replace(settings, seed=settings.seed + take)
-            yield self._voice(scene, seeded, clip, with_stems, watermark_key, report)
+            soundtrack = self._voice(scene, seeded, clip, with_stems, watermark_key, report)
+            yield soundtrack if judge is None else judged(soundtrack, scene, judge, report)
 
     def look(self, info: VideoInfo, settings: Settings, *, report: Report = no_report) -> Scene:
         """Return the span that `settings` name as the model sees it."""
@@ -163,44 +179,46 @@ class FoleyPipeline:
         watermark_key: bytes,
         report: Report,
     ) -> Soundtrack:
-        """Generate one take, mark it and weigh it against the video's own sound."""
-        rate = self.model.config.sample_rate
-        num_samples = max(1, round(scene.info.duration * OUTPUT_RATE))
-        generated = self._generate(scene, settings, clip, "generate", report)
-        action = None
-        if with_stems:
-            quiet = self.adapter.own_ambience(scene, replace(settings, ambient="quiet"))
-            action = self._generate(scene, settings, quiet, "action", report)
-        alone = Soundtrack(
-            video=scene.info,
-            num_samples=num_samples,
-            generated=place(generated, scene, rate),
-            action=None if action is None else place(action, scene, rate),
-            model_rate=rate,
-            settings=settings,
-            ambience=OWN_CHOICE if clip is None else clip.name,
-        )
-        # A long sound is held once: marked, it takes the place of what was generated.
-        del generated, action
-        if settings.is_marked:
-            report("mark", 0)
-            alone = mark(alone, watermark_key)
-        report("level", 0)
-        soundtrack = with_original(alone, scene, settings)
-        gain_db = normalise(soundtrack.blocks(), OUTPUT_RATE, target_lufs=settings.loudness_lufs)
-        report("level", 1)
-        return soundtrack.with_gain(gain_db)
+        """Generate one take and all its re-rolls, mark it and weigh it against the video's own sound."""
+        versions = self._generate(scene, settings, clip, with_stems, report)
+        soundtrack = finish(next(versions), scene, watermark_key, report)
+        for asked in settings.rerolls:
+            soundtrack = reroll(soundtrack, next(versions), asked, scene, watermark_key)
+        return soundtrack
 
     def _generate(
+        self, scene: Scene, settings: Settings, clip: AmbientClip | None, with_stems: bool, report: Report
+    ) -> Iterator[Soundtrack]:
+        """Yield what the model makes, and then what each of the re-rolls makes of it."""
+        rate = self.model.config.sample_rate
+        sounds = self._versions(scene, settings, clip, "generate", report)
+        actions: Iterator[NDArray[np.float32]] | None = None
+        if with_stems:
+            quiet = self.adapter.own_ambience(scene, replace(settings, ambient="quiet"))
+            actions = self._versions(scene, settings, quiet, "action", report)
+        for _ in range(1 + len(settings.rerolls)):
+            # No name for the sound: a long one is held once.
+            yield Soundtrack(
+                video=scene.info,
+                num_samples=max(1, round(scene.info.duration * OUTPUT_RATE)),
+                generated=place(next(sounds), scene, rate),
+                action=None if actions is None else place(next(actions), scene, rate),
+                model_rate=rate,
+                settings=settings,
+                ambience=OWN_CHOICE if clip is None else clip.name,
+                quality=scene.quality,
+            )
+
+    def _versions(
         self, scene: Scene, settings: Settings, clip: AmbientClip | None, stage: str, report: Report
-    ) -> NDArray[np.float32]:
+    ) -> Iterator[NDArray[np.float32]]:
         report(stage, 0)
         num_samples = max(1, round((scene.end - scene.start) * self.model.config.sample_rate))
 
         def progress(fraction: float) -> None:
             report(stage, fraction)
 
-        return self.adapter.generate(scene, settings, clip, num_samples, progress)
+        return self.adapter.versions(scene, settings, clip, num_samples, progress)
 
     def _recording(self, settings: Settings) -> AmbientClip | None:
         if settings.ambient in BUILT_IN:
@@ -246,6 +264,36 @@ class FoleyPipeline:
         return AmbientClip(name=clip.name, waveform=waveform)
 
 
+def warn_of(scene: Scene) -> None:
+    """Warn in one line of what in the pictures may make the sound worse."""
+    if scene.quality is not None and scene.quality.problems:
+        problems = "; ".join(scene.quality.problems)
+        warnings.warn(f"{scene.info.path.name}: {problems}; the sound may fit the less", stacklevel=2)
+
+
+def judged(soundtrack: Soundtrack, scene: Scene, judge: Judge, report: Report) -> Soundtrack:
+    """Return `soundtrack` with what `judge` says of its generated part."""
+    report("judge", 0)
+    first, last = (round(time * soundtrack.model_rate) for time in (scene.start, scene.end))
+    heard = soundtrack.generated[:, first : max(last, first + 1)]
+    verdict = judge(heard, soundtrack.model_rate, soundtrack.settings.seed)
+    report("judge", 1)
+    return replace(soundtrack, verdict=verdict)
+
+
+def best_of(takes: Iterable[Soundtrack]) -> tuple[Soundtrack, Selection]:
+    """Return the best of judged takes, and how they were compared; two of them are in memory at a time."""
+    best: Soundtrack | None = None
+    verdicts: list[Verdict] = []
+    for take in takes:
+        assert take.verdict is not None
+        verdicts.append(take.verdict)
+        if best is None or select(verdicts).seed == take.settings.seed:
+            best = take
+    assert best is not None
+    return best, select(verdicts)
+
+
 def span(info: VideoInfo, settings: Settings) -> tuple[Fraction, Fraction]:
     """Return the seconds (start, end) that get new sound; raises UsageError where they lie outside the video."""
     start = Fraction(settings.start or 0)
@@ -255,52 +303,3 @@ def span(info: VideoInfo, settings: Settings) -> tuple[Fraction, Fraction]:
             f"start {float(start):g} s is not inside {info.path.name}, which lasts {float(info.duration):g} s"
         )
     return start, end
-
-
-def place(generated: NDArray[np.float32], scene: Scene, sample_rate: int) -> NDArray[np.float32]:
-    """Return `generated` (1, S) at its time in the whole video, with silence around it."""
-    num_samples = max(1, round(scene.info.duration * sample_rate))
-    before = round(scene.start * sample_rate)
-    if before == 0 and generated.shape[-1] >= num_samples:
-        return generated[:, :num_samples]
-    whole = np.zeros((1, num_samples), np.float32)
-    part = whole[:, before : before + generated.shape[-1]]
-    part[:] = generated[:, : part.shape[-1]]
-    return whole
-
-
-def with_original(alone: Soundtrack, scene: Scene, settings: Settings) -> Soundtrack:
-    """Return `alone` together with the video's own sound, as `settings` and the span ask for.
-
-    Outside the span only the original is heard, whatever becomes of it inside.
-    """
-    is_partial = scene.start > 0 or scene.end < scene.info.duration
-    inside = span_weight(scene, alone.num_samples) if is_partial else None
-    alone = replace(alone, generated_weight=inside)
-    if settings.original == "replace" and not is_partial:
-        return alone
-    original = read_original(scene.info, OUTPUT_RATE)
-    if original is None:
-        return alone
-    match settings.original:
-        case "replace":
-            assert inside is not None
-            weight: NDArray[np.float32] | None = 1 - inside
-        case "keep":
-            weight = None
-        case "duck":
-            weight = duck_gain(alone.waveform, OUTPUT_RATE)
-        case _:
-            assert_never(settings.original)
-    return replace(alone, original=original, original_weight=weight)
-
-
-def span_weight(scene: Scene, num_samples: int) -> NDArray[np.float32]:
-    """Return (S,): 1 inside the span, 0 outside, with short ramps inside it where it does not end with the video."""
-    time = np.arange(num_samples) / OUTPUT_RATE
-    weight = np.ones(num_samples, np.float32)
-    if scene.start > 0:
-        weight *= np.clip((time - float(scene.start)) / FADE_SECONDS, 0, 1)
-    if scene.end < scene.info.duration:
-        weight *= np.clip((float(scene.end) - time) / FADE_SECONDS, 0, 1)
-    return weight

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from foleykit.core.config import from_dict
 from foleykit.core.errors import ConfigError, MediaError, UsageError
+from foleykit.jobs.selection import Selection
 from foleykit.jobs.soundtrack import Dtype, Settings, Watermark
 from foleykit.video.output import AudioCodec
+from foleykit.video.quality import QualityReport
 
 FORMAT = "foleykit-sidecar-2"
 
@@ -22,6 +24,8 @@ class InputRecord:
     """Relative to the sidecar's folder where both lie on one drive."""
     sha256: str
     seconds: float
+    quality: QualityReport | None = None
+    """Of the pictures that were given sound; None where nothing could be measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,8 @@ class Sidecar:
     audio_codec: AudioCodec | None = None
     watermark: Watermark | None = None
     """None: the sound was left unmarked, as `settings.is_marked` asks."""
+    selection: Selection | None = None
+    """The takes that this one was the best of; None where it was not compared."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by stage."""
 

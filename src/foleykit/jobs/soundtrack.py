@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,18 +17,23 @@ from foleykit.audio.files import write_waveform
 from foleykit.audio.mix import to_channels
 from foleykit.audio.resample import StreamResampler, fit_length
 from foleykit.core.errors import InputError, UsageError
+from foleykit.core.ranges import Cue, Reroll
 from foleykit.jobs.outputs import all_or_none, check_outputs
 from foleykit.jobs.provenance import Note, make_note
+from foleykit.jobs.selection import Verdict
 from foleykit.retrieval.filters import parse_filter
 from foleykit.video.info import VideoInfo
 from foleykit.video.mux import mux
 from foleykit.video.output import AudioCodec
+from foleykit.video.quality import QualityReport
 
 OUTPUT_RATE = 48_000
 BLOCK_SECONDS = 10
 MAX_PROMPT = 1000
 """Characters of a prompt; what a model reads of it may be less."""
 SOUND_SUFFIXES = (".wav", ".flac")
+CROSSFADE_SECONDS = 0.02
+"""At either end of a re-rolled stretch."""
 
 OriginalMode = Literal["replace", "keep", "duck"]
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -68,6 +74,21 @@ class Settings:
     """Integrated loudness of the result, -70 to 0; None leaves it as generated."""
     is_marked: bool = True
     """The generated sound carries the watermark."""
+    cues: tuple[Cue, ...] = ()
+    """Stretches with prompts of their own, apart from one another; their times count from the first picture."""
+    rerolls: tuple[Reroll, ...] = ()
+    """Stretches that were made anew, one after another; their times count from the first picture."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every prompt and negative prompt; most are empty."""
+        own = (self.prompt, self.negative_prompt)
+        return own + tuple(text for cue in (*self.cues, *self.rerolls) for text in (cue.prompt, cue.negative_prompt))
+
+    @property
+    def last_seed(self) -> int:
+        """The seed of what was made last."""
+        return self.rerolls[-1].seed if self.rerolls else self.seed
 
     def __post_init__(self) -> None:
         if self.original not in get_args(OriginalMode):
@@ -85,9 +106,15 @@ class Settings:
         if (self.ambient_filter or self.ambient_clip) and not self.ambient_library:
             raise UsageError("a filter chooses among the clips of a library; name one with --ambient-library")
         parse_filter(self.ambient_filter)
-        for what, text in (("prompt", self.prompt), ("negative prompt", self.negative_prompt)):
-            if len(text) > MAX_PROMPT:
-                raise UsageError(f"a {what} has at most {MAX_PROMPT} characters, not {len(text)}")
+        in_order = sorted(self.cues, key=lambda cue: cue.start)
+        for earlier, later in pairwise(in_order):
+            if later.start < earlier.end:
+                raise UsageError(
+                    f"two cues overlap: {earlier.start:g} to {earlier.end:g} s and {later.start:g} to {later.end:g} s"
+                )
+        longest = max(map(len, self.texts))
+        if longest > MAX_PROMPT:
+            raise UsageError(f"a prompt or negative prompt has at most {MAX_PROMPT} characters, not {longest}")
         if self.loudness_lufs is not None and not -70 <= self.loudness_lufs <= 0:
             raise UsageError(f"loudness lies between -70 and 0 LUFS, not {self.loudness_lufs:g}")
         start = 0.0 if self.start is None else self.start
@@ -107,6 +134,36 @@ class Watermark:
     """"public", or the first 16 digits of the SHA-256 of a key of the user's own."""
     snr_db: float | None
     """Level of the generated sound over that of the mark; None where nothing was loud enough to be marked."""
+    shift: int = 0
+    """Where in its pattern the mark begins, in hops."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Splice:
+    """An earlier soundtrack, and the stretch in which a later one is heard instead."""
+
+    earlier: Soundtrack
+    first: int
+    """Sample at which the stretch begins."""
+    stop: int
+    """Sample at which the earlier soundtrack is alone again."""
+
+    def joined(
+        self, earlier: Iterator[NDArray[np.float32]], later: Iterator[NDArray[np.float32]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield `earlier`, blocks (C, n), with `later` in the stretch; the cross-fades lie inside it."""
+        position = 0
+        for old, new in zip(earlier, later, strict=True):
+            begin, end = max(position, self.first), min(position + old.shape[-1], self.stop)
+            if begin < end:
+                inside = slice(begin - position, end - position)
+                time = np.arange(begin, end)
+                ramp = np.minimum(time - self.first + 1, self.stop - time) / (CROSSFADE_SECONDS * OUTPUT_RATE)
+                weight = np.minimum(ramp, 1).astype(np.float32)
+                old = old.copy()
+                old[:, inside] += weight * (new[:, inside] - old[:, inside])
+            yield old
+            position += old.shape[-1]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -140,6 +197,12 @@ class Soundtrack:
     sample_rate: int = OUTPUT_RATE
     watermark: Watermark | None = None
     """The mark in `generated` and `action`; None where they carry none."""
+    verdict: Verdict | None = None
+    """How the take was judged; None where takes are not compared."""
+    quality: QualityReport | None = None
+    """What in the pictures made the sound hard to guess; None where nothing could be measured."""
+    splice: Splice | None = None
+    """Outside a stretch this soundtrack is another one; None where it is its own throughout."""
 
     @property
     def num_channels(self) -> int:
@@ -148,6 +211,11 @@ class Soundtrack:
     @property
     def seconds(self) -> float:
         return self.num_samples / self.sample_rate
+
+    @property
+    def root(self) -> Soundtrack:
+        """The soundtrack before anything in it was re-rolled; its gain is that of all that was not."""
+        return self if self.splice is None else self.splice.earlier.root
 
     @property
     def stem_names(self) -> tuple[StemName, ...]:
@@ -168,6 +236,11 @@ class Soundtrack:
 
     def blocks(self, stem: StemName | None = None) -> Iterator[NDArray[np.float32]]:
         """Yield the soundtrack, or one stem of it, as successive blocks (C, n) at `sample_rate`."""
+        own = self._own_blocks(stem)
+        return own if self.splice is None else self.splice.joined(self.splice.earlier.blocks(stem), own)
+
+    def _own_blocks(self, stem: StemName | None) -> Iterator[NDArray[np.float32]]:
+        """Yield blocks as `blocks` does, of what is generated for this soundtrack alone."""
         if stem == "original":
             sources: Iterator[NDArray[np.float32]] = self._silence()
         elif stem is not None and self.action is None:

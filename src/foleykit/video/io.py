@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -81,12 +81,14 @@ class VideoReader:
         end: float | Fraction | None = None,
         chunk_frames: int = 64,
         pick: FramePick = "nearest",
+        on_picture: Callable[[VideoFrame, float], None] | None = None,
         limits: MediaLimits = DEFAULT_LIMITS,
     ) -> None:
         """Read the times of `source`; pass a `VideoInfo` to save that pass.
 
         `size` is (H, W) of the upright result; pictures are stretched to it. `start` and `end` are seconds from the
-        first picture. With `pick` "next" a frame shows the first picture that is not earlier than its time. Raises
+        first picture. With `pick` "next" a frame shows the first picture that is not earlier than its time.
+        `on_picture` sees every picture of the range as it was decoded, with its time in seconds. Raises
         MediaError as `probe` does and InputError for an impossible range, rate or size.
         """
         self.info = source if isinstance(source, VideoInfo) else probe(source, limits)
@@ -94,6 +96,7 @@ class VideoReader:
         self.size = size
         self.chunk_frames = chunk_frames
         self.pick = pick
+        self.on_picture = on_picture
         self.limits = limits
         self.start = Fraction(0) if start is None else Fraction(start)
         self.end = self.info.duration if end is None else min(Fraction(end), self.info.duration)
@@ -165,6 +168,8 @@ class VideoReader:
             time = float(seconds_of(frame) - self.info.start_time)
             if time > latest and time < float(self.end):
                 latest = time
+                if self.on_picture is not None and time >= float(self.start):
+                    self.on_picture(frame, time)
                 yield _Picture(time, frame)
 
     def _seek(self, container: InputContainer, stream: VideoStream) -> None:

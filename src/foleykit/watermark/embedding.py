@@ -48,6 +48,8 @@ class Marked:
     """What was given as `parts`, changed in the same places by the same factors."""
     snr_db: float
     """Level of the sound over that of the mark; inf where nothing was marked."""
+    shift: int
+    """Hops by which the pattern starts early."""
 
 
 def embed(
@@ -57,14 +59,16 @@ def embed(
     key: bytes = PUBLIC_KEY,
     *,
     parts: tuple[NDArray[np.float32], ...] = (),
+    shift: int | None = None,
 ) -> Marked:
     """Return `waveform` (C, S) with a mark that carries the 16 bits of `message` for who knows `key`.
 
     The change is a gain for each cell of time and frequency, found from `waveform` alone. `parts` (C, S) are waveforms
     whose sum is `waveform`, or some of them: the same gains are applied to them, so that sums stay sums.
     Of the offsets at which the pattern may start, all alike to the detector, the one is taken with which the sound
-    agrees best already: that costs no distortion (informed embedding, Cox et al. 1999). Memory beyond the
-    waveforms themselves does not grow with the length, at 16 kHz. Digital silence stays silence.
+    agrees best already: that costs no distortion (informed embedding, Cox et al. 1999). `shift` names an offset
+    instead, with which the mark continues that of another version of the sound. Memory beyond the waveforms themselves
+    does not grow with the length, at 16 kHz. Digital silence stays silence.
 
     Raises InputError for a rate under 8 kHz, an empty waveform, a part of another shape, or a message beyond 16 bits.
     """
@@ -77,7 +81,7 @@ def embed(
     tiles = marked_signs(key, message)
     length = resampled_length(waveform.shape[-1], sample_rate, RATE)
     sounds = [at_rate(sound, sample_rate, RATE, length) for sound in (waveform, *parts)]
-    shift = _best_shift(sounds[0], key)
+    shift = _best_shift(sounds[0], key) if shift is None else shift
     marks = [np.zeros_like(sound) for sound in sounds]
     for block in _blocks(length):
         gains = _gains(sounds[0], block, tiles, shift)
@@ -87,7 +91,7 @@ def embed(
     snr_db = _ratio_db(waveform, full[0])
     for sound, mark in zip((waveform, *parts), full, strict=True):
         mark += sound
-    return Marked(waveform=full[0], parts=tuple(full[1:]), snr_db=snr_db)
+    return Marked(waveform=full[0], parts=tuple(full[1:]), snr_db=snr_db, shift=shift)
 
 
 def _blocks(num_samples: int) -> Iterator[range]:

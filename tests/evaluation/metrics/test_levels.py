@@ -8,6 +8,7 @@ import pytest
 from foleykit.core.errors import InputError
 from foleykit.evaluation.metrics.envelope_correlation import energy_envelope_db, envelope_correlation
 from foleykit.evaluation.metrics.gap_level import SILENCE_DB, gap_level_db, gap_mask
+from foleykit.evaluation.metrics.level_change import level_changes_db
 from foleykit.evaluation.metrics.level_error import level_error
 
 RATE = 16_000
@@ -87,3 +88,14 @@ def test_level_errors_in_closed_form() -> None:
     assert (ideal.bias_db, ideal.mean_absolute_db, ideal.median_absolute_db) == (0, 0, 0)
     with pytest.raises(InputError, match="at least one"):
         level_error([], [])
+
+
+def test_a_step_of_level_is_found_where_it_is() -> None:
+    rate = 16_000
+    time = np.arange(2 * rate) / rate
+    tone = np.where(time < 1, 0.1, 0.2).astype(np.float32) * np.sin(2 * np.pi * 1000 * time).astype(np.float32)
+    inside, outside = level_changes_db(tone, rate, [(0.99, 1.01)])
+    assert inside.sum() == pytest.approx(20 * np.log10(2), abs=0.05)
+    assert outside.max() < 0.05
+    with pytest.raises(InputError, match="inside spans and outside"):
+        level_changes_db(tone, rate, [(0.0, 2.0)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,14 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import frozen, with_weights
 from foleykit.core.config import load_config
 from foleykit.core.errors import InputError, ModelError
+from foleykit.core.ranges import Reroll
 from foleykit.core.timeline import Timeline
 from foleykit.core.types import VideoFeatures
 from foleykit.diffusion.flow import shifted_schedule
 from foleykit.diffusion.guidance import guide
+from foleykit.diffusion.held import Held
 from foleykit.diffusion.samplers import sample
-from foleykit.diffusion.windows import cut, merge, plan_windows
+from foleykit.diffusion.windows import WindowPlan, cut, merge, part_of, plan_windows, touching
 from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
@@ -163,36 +165,90 @@ class AvLdmPipeline:
         `shots` are times in seconds of picture cuts, where windows prefer to start; `progress` hears the share done.
         Raises InputError when features and samples do not cover the same time or `ambient` is empty.
         """
-        timeline = Timeline(
-            num_samples=num_samples, sample_rate=self.config.sample_rate, hop_length=self.config.hop_length
+        return next(
+            self.versions(
+                features,
+                num_samples=num_samples,
+                ambient=ambient,
+                seed=seed,
+                num_steps=num_steps,
+                guidance_scale=guidance_scale,
+                shots=shots,
+                progress=progress,
+            )
         )
+
+    @torch.inference_mode()
+    def versions(
+        self,
+        features: VideoFeatures,
+        *,
+        num_samples: int,
+        ambient: NDArray[np.float32],
+        seed: int = 0,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+        shots: Sequence[float] = (),
+        rerolls: Sequence[Reroll] = (),
+        progress: Callable[[float], None] | None = None,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield what `generate` returns, and then what it becomes by each of `rerolls`, one after another.
+
+        Their times count from the first sample. A re-roll samples the latent frames of its stretch anew and holds the
+        others. The vocoder keeps its noise, so that beyond the codec's reach the sound stays what it was.
+        """
+        config = self.config
+        timeline = Timeline(num_samples=num_samples, sample_rate=config.sample_rate, hop_length=config.hop_length)
         values = fit_length(features.values, timeline.num_latent_frames)
-        generator = torch.Generator().manual_seed(seed)
-        latents = self._sample(
-            values,
-            self._ambient_latents(ambient),
-            generator,
-            num_steps=num_steps or self.config.sampling.num_steps,
-            guidance_scale=self.config.sampling.guidance_scale if guidance_scale is None else guidance_scale,
-            shots=[round(time * self.config.frame_rate) for time in shots],
-            progress=progress,
+        plan = plan_windows(
+            len(values),
+            config.window_frames,
+            config.overlap_frames,
+            preferred=[round(time * config.frame_rate) for time in shots],
         )
-        return self._decode(latents, generator)[None, :num_samples]
+        known = self._ambient_latents(ambient)
+        steps = num_steps or config.sampling.num_steps
+        scale = config.sampling.guidance_scale if guidance_scale is None else guidance_scale
+        generator = torch.Generator().manual_seed(seed)
+        noise = self._noise(generator, len(values))
+        latents = self._sample(values, known, noise, plan, num_steps=steps, guidance_scale=scale, progress=progress)
+        shape = (1, config.vocoder.num_noise_channels, latents.shape[1] * config.codec.downsampling)
+        breath = torch.randn(shape, generator=generator)
+        yield self._decode(latents, breath)[None, :num_samples]
+        for reroll in rerolls:
+            noise = self._noise(torch.Generator().manual_seed(reroll.seed), len(values))
+            held = Held(data=latents, noise=noise, free=reroll.positions(config.frame_rate, len(values)))
+            part, stretch = part_of(plan, touching(plan, held.free))
+            sampled = self._sample(
+                values[stretch],
+                known,
+                noise[:, stretch],
+                part,
+                num_steps=steps,
+                guidance_scale=scale,
+                held=held.part(stretch),
+                progress=progress,
+            )
+            latents = held.filled(sampled, stretch)
+            yield self._decode(latents, breath)[None, :num_samples]
+
+    def _noise(self, generator: torch.Generator, length: int) -> Tensor:
+        return torch.randn(self.config.denoiser.latent_width, length, generator=generator).to(self.device)
 
     def _sample(
         self,
         values: Tensor,
         ambient: Tensor,
-        generator: torch.Generator,
+        noise: Tensor,
+        plan: WindowPlan,
         *,
         num_steps: int,
         guidance_scale: float,
-        shots: Sequence[int],
+        held: Held | None = None,
         progress: Callable[[float], None] | None,
     ) -> Tensor:
         """Return latents (D, L) of `values` (L, W): every step averages the velocities of all overlapping windows."""
         config = self.config
-        plan = plan_windows(len(values), config.window_frames, config.overlap_frames, preferred=shots)
         windows = cut(values.T, plan).transpose(1, 2)  # (N, width, W)
 
         def velocity(x: Tensor, t: float) -> Tensor:
@@ -208,9 +264,8 @@ class AvLdmPipeline:
             if progress is not None:
                 progress(done / num_steps)
 
-        noise = torch.randn(config.denoiser.latent_width, len(values), generator=generator).to(self.device)
         schedule = shifted_schedule(num_steps, shift=config.sampling.shift)
-        return sample(velocity, noise, schedule, sampler=config.sampling.sampler, on_step=on_step)
+        return sample(velocity, noise, schedule, sampler=config.sampling.sampler, held=held, on_step=on_step)
 
     def _guided(self, x: Tensor, t: float, video: Tensor, ambient: Tensor, guidance_scale: float) -> Tensor:
         """Return the guided velocity (N, D, width) of windows `x`."""
@@ -234,12 +289,13 @@ class AvLdmPipeline:
         latents = self.codec.encode(mirror_to(samples, self.config.window_samples)[None].to(self.device))
         return latents
 
-    def _decode(self, latents: Tensor, generator: torch.Generator) -> NDArray[np.float32]:
-        """Return samples (S,) of `latents` (D, L), decoded in chunks whose edges saw their neighbours."""
+    def _decode(self, latents: Tensor, noise: Tensor) -> NDArray[np.float32]:
+        """Return samples (S,) of `latents` (D, L), decoded in chunks whose edges saw their neighbours.
+
+        `noise` (1, N, F) is what the vocoder makes breath of, a column for each of the mel.
+        """
         config = self.config
         per_latent = config.codec.downsampling
-        shape = (1, config.vocoder.num_noise_channels, latents.shape[1] * per_latent)
-        noise = torch.randn(shape, generator=generator)
         out = np.empty(latents.shape[1] * config.hop_length, np.float32)
         for start in range(0, latents.shape[1], CHUNK_FRAMES):
             stop = min(start + CHUNK_FRAMES, latents.shape[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,11 @@ from foleykit.codecs.vocode import vocode
 from foleykit.core.checkpoint import build_with_weights, frozen, with_weights
 from foleykit.core.config import load_config
 from foleykit.core.errors import InputError
+from foleykit.core.ranges import Cue, Reroll
 from foleykit.diffusion.guidance import guide
+from foleykit.diffusion.held import Held
 from foleykit.diffusion.samplers import sample
-from foleykit.diffusion.windows import WindowPlan, cut, merge, plan_windows
+from foleykit.diffusion.windows import WindowPlan, cut, merge, part_of, plan_windows, touching
 from foleykit.encoders.clip import ClipImageTower, ClipTextTower, restore_positions
 from foleykit.encoders.text.clip_tokens import ClipTokenizer, read_merges
 from foleykit.encoders.visual.pictures import centred, squeezed
@@ -59,6 +61,26 @@ class ClipWindows:
     latents: WindowPlan
     pictures: WindowPlan
     segments: WindowPlan
+
+    def part(self, windows: slice) -> tuple[ClipWindows, slice]:
+        """Return successive `windows` as a plan of their own, and the stretch of the latents that it covers."""
+        latents, stretch = part_of(self.latents, windows)
+        pictures, segments = (replace(plan, starts=plan.starts[windows]) for plan in (self.pictures, self.segments))
+        return ClipWindows(latents=latents, pictures=pictures, segments=segments), stretch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """Windows that know something of their own, and the latents that they decide about."""
+
+    positions: slice
+    """On the axis of the whole signal."""
+    stretch: slice
+    """What the windows cover of it."""
+    plan: WindowPlan
+    """The windows on the axis of the stretch."""
+    conditional: Prepared
+    null: Prepared
 
 
 def plan_clip(config: TextVideoConfig, seconds: float, shots: Sequence[float] = ()) -> ClipWindows:
@@ -260,6 +282,42 @@ class TextVideoPipeline:
         `shots` are times in seconds of picture cuts, where windows prefer to start; `progress` hears the share done.
         Raises InputError when features and samples do not cover the same time.
         """
+        return next(
+            self.versions(
+                features,
+                num_samples=num_samples,
+                prompt=prompt,
+                negative_prompt=negative_prompt,
+                seed=seed,
+                num_steps=num_steps,
+                guidance_scale=guidance_scale,
+                shots=shots,
+                progress=progress,
+            )
+        )
+
+    @torch.inference_mode()
+    def versions(
+        self,
+        features: VideoFeatures,
+        *,
+        num_samples: int,
+        prompt: str = "",
+        negative_prompt: str = "",
+        seed: int = 0,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+        cues: Sequence[Cue] = (),
+        shots: Sequence[float] = (),
+        rerolls: Sequence[Reroll] = (),
+        progress: Callable[[float], None] | None = None,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield what `generate` returns, and then what it becomes by each of `rerolls`, one after another.
+
+        In the stretches of `cues` their prompts hold, where they have any, instead of the others; everything is
+        denoised jointly. A re-roll samples the latent frames of its stretch anew, under its own prompts where it has
+        any, and holds the others. All times count from the first sample.
+        """
         config = self.config
         seconds = num_samples / config.sample_rate
         if num_samples < 1 or abs(seconds - features.seconds) > 1 / config.video_fps:
@@ -267,22 +325,87 @@ class TextVideoPipeline:
                 f"the features are of {features.seconds:g} s of video, {num_samples} samples of {seconds:g} s"
             )
         plan = plan_clip(config, features.seconds, shots)
-        generator = torch.Generator().manual_seed(seed)
-        # Drawn on the CPU, so that a seed means the same sound on every device.
-        noise = torch.randn(config.network.latent_width, plan.latents.length, generator=generator)
+        steps = config.sampling.num_steps if num_steps is None else num_steps
+        scale = config.sampling.guidance_scale if guidance_scale is None else guidance_scale
         conditional, null = self.conditions(features, plan, prompt=prompt, negative_prompt=negative_prompt)
         latents = self.denoise(
-            noise.to(self.device),
+            self._noise(seed, plan.latents.length),
             plan.latents,
             conditional,
             null,
-            num_steps=config.sampling.num_steps if num_steps is None else num_steps,
-            guidance_scale=config.sampling.guidance_scale if guidance_scale is None else guidance_scale,
+            regions=self._regions(features, plan, cues, prompt, negative_prompt),
+            num_steps=steps,
+            guidance_scale=scale,
             progress=progress,
         )
-        mel = self.decode(latents, plan.latents)
-        num_columns = -(-num_samples // config.codec.mel.hop_length)
-        return vocode(self.vocoder, mel[:, :num_columns], config.vocoder.hop_length)[None, :num_samples]
+        yield self._vocode(latents, plan.latents, num_samples)
+        for reroll in rerolls:
+            free = reroll.positions(config.frame_rate, plan.latents.length)
+            part, stretch = plan.part(touching(plan.latents, free))
+            conditional, null = self.conditions(
+                features,
+                part,
+                prompt=reroll.prompt or prompt,
+                negative_prompt=reroll.negative_prompt or negative_prompt,
+            )
+            held = Held(
+                data=self.network.normalise(latents), noise=self._noise(reroll.seed, plan.latents.length), free=free
+            )
+            sampled = self.denoise(
+                held.noise[:, stretch],
+                part.latents,
+                conditional,
+                null,
+                regions=[]
+                if reroll.has_text
+                else self._regions(features, part, cues, prompt, negative_prompt, stretch),
+                num_steps=steps,
+                guidance_scale=scale,
+                held=held.part(stretch),
+                progress=progress,
+            )
+            latents = replace(held, data=latents).filled(sampled, stretch)
+            yield self._vocode(latents, plan.latents, num_samples)
+
+    def _regions(
+        self,
+        features: VideoFeatures,
+        plan: ClipWindows,
+        cues: Sequence[Cue],
+        prompt: str,
+        negative_prompt: str,
+        stretch: slice | None = None,
+    ) -> list[Region]:
+        """Return what holds in the stretches of `cues`, as far as they lie in `plan`, which covers `stretch`."""
+        stretch = stretch or slice(0, plan.latents.length)
+        regions = []
+        for cue in cues:
+            whole = cue.positions(self.config.frame_rate, stretch.stop)
+            positions = slice(max(whole.start - stretch.start, 0), whole.stop - stretch.start)
+            if positions.start >= positions.stop:
+                continue
+            part, covered = plan.part(touching(plan.latents, positions))
+            conditional, null = self.conditions(
+                features,
+                part,
+                prompt=cue.prompt or prompt,
+                negative_prompt=cue.negative_prompt or negative_prompt,
+            )
+            regions.append(
+                Region(positions=positions, stretch=covered, plan=part.latents, conditional=conditional, null=null)
+            )
+        return regions
+
+    def _noise(self, seed: int, length: int) -> Tensor:
+        # Drawn on the CPU, so that a seed means the same sound on every device.
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(self.config.network.latent_width, length, generator=generator).to(self.device)
+
+    def _vocode(self, latents: Tensor, plan: WindowPlan, num_samples: int) -> NDArray[np.float32]:
+        """Return the waveform (1, `num_samples`) of `latents` (D, L)."""
+        mel = self.decode(latents, plan)
+        num_columns = -(-num_samples // self.config.codec.mel.hop_length)
+        return vocode(self.vocoder, mel[:, :num_columns], self.config.vocoder.hop_length)[None, :num_samples]
 
     def conditions(
         self, features: VideoFeatures, plan: ClipWindows, *, prompt: str, negative_prompt: str
@@ -319,25 +442,37 @@ class TextVideoPipeline:
         conditional: Prepared,
         null: Prepared,
         *,
+        regions: Sequence[Region] = (),
         num_steps: int,
         guidance_scale: float,
+        held: Held | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> Tensor:
         """Return the codec's latents (D, L) from `noise` (D, L): at every step the velocities of windows are averaged.
 
-        `conditional` has an entry for each window of `plan`, `null` one.
+        `conditional` has an entry for each window of `plan`, `null` one; what is `held` counts in normalised latents.
+        In `regions` the velocity is that of their own windows (MultiDiffusion: Bar-Tal et al. 2023, sec. 4.2).
         """
         sampling = self.config.sampling
-        guided = Guidance(self.network, conditional, null, scale=guidance_scale, interval=sampling.guidance_interval)
+        guidance = partial(Guidance, self.network, scale=guidance_scale, interval=sampling.guidance_interval)
+        guided = guidance(conditional, null)
+        inside = [(region, guidance(region.conditional, region.null)) for region in regions]
 
         def velocity(x: Tensor, t: float) -> Tensor:
-            return merge(guided(cut(x, plan), t), plan)
+            whole = merge(guided(cut(x, plan), t), plan)
+            for region, own in inside:
+                part = merge(own(cut(x[..., region.stretch], region.plan), t), region.plan)
+                first = region.stretch.start
+                whole[..., region.positions] = part[..., region.positions.start - first : region.positions.stop - first]
+            return whole
 
         def on_step(done: int) -> None:
             if progress is not None:
                 progress(done / num_steps)
 
-        normalised = sample(velocity, noise, even_times(num_steps), sampler=sampling.sampler, on_step=on_step)
+        normalised = sample(
+            velocity, noise, even_times(num_steps), sampler=sampling.sampler, held=held, on_step=on_step
+        )
         return self.network.unnormalise(normalised)
 
     @torch.inference_mode()

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,12 @@ from foleykit.codecs.hifigan import HifiGan
 from foleykit.core.checkpoint import build_with_weights, frozen
 from foleykit.core.config import load_config
 from foleykit.core.errors import InputError
+from foleykit.core.ranges import Reroll
 from foleykit.core.types import VideoFeatures
 from foleykit.diffusion.guidance import guide
+from foleykit.diffusion.held import Held
 from foleykit.diffusion.noise_samplers import sample_noise_model
-from foleykit.diffusion.windows import WindowPlan, cut, merge, plan_windows
+from foleykit.diffusion.windows import WindowPlan, cut, merge, part_of, plan_windows, touching
 from foleykit.encoders.visual.timesformer import TimeSformer, even_frame_indices
 from foleykit.models.avldm.published.config import Action2SoundConfig, NullName
 from foleykit.models.avldm.published.network import Conditioner, ContextCache, Denoiser, PictureVae
@@ -172,19 +175,66 @@ class Action2SoundPipeline:
         `shots` has no effect, since windows were laid when the pictures were encoded; `progress` hears the share done.
         Raises InputError when features and samples do not cover the same time or `ambient` is too short.
         """
+        return next(
+            self.versions(
+                features,
+                num_samples=num_samples,
+                ambient=ambient,
+                seed=seed,
+                num_steps=num_steps,
+                guidance_scale=guidance_scale,
+                progress=progress,
+            )
+        )
+
+    @torch.inference_mode()
+    def versions(
+        self,
+        features: VideoFeatures,
+        *,
+        num_samples: int,
+        ambient: NDArray[np.float32] | None,
+        seed: int = 0,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+        shots: Sequence[float] = (),
+        rerolls: Sequence[Reroll] = (),
+        progress: Callable[[float], None] | None = None,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield what `generate` returns, and then what it becomes by each of `rerolls`, one after another.
+
+        Their times count from the first sample. A re-roll samples the latents of its stretch anew and holds the others.
+        """
         plan = self._check(features, num_samples)
         sampling = self.config.sampling
         generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(self.config.unet.latent_width, self.config.latent_rows, plan.length, generator=generator)
-        return self.voice(
+        noise = self._noise(generator, plan.length)
+        heard = None if ambient is None else self.ambient_latents(ambient, generator)
+        walk = partial(
+            self._walk,
             features,
-            noise=noise.to(self.device),
-            ambient=None if ambient is None else self.ambient_latents(ambient, generator),
-            num_samples=num_samples,
+            ambient=heard,
             num_steps=sampling.num_steps if num_steps is None else num_steps,
             guidance_scale=sampling.guidance_scale if guidance_scale is None else guidance_scale,
             progress=progress,
         )
+        latents = walk(noise, plan, slice(len(plan.starts)))
+        yield self._heard(latents, plan, num_samples)
+        for reroll in rerolls:
+            held = Held(
+                data=latents,
+                noise=self._noise(torch.Generator().manual_seed(reroll.seed), plan.length),
+                free=reroll.positions(self.config.frame_rate, plan.length),
+            )
+            windows = touching(plan, held.free)
+            part, stretch = part_of(plan, windows)
+            sampled = walk(held.noise[..., stretch], part, windows, held=held.part(stretch))
+            latents = held.filled(sampled, stretch)
+            yield self._heard(latents, plan, num_samples)
+
+    def _noise(self, generator: torch.Generator, length: int) -> Tensor:
+        config = self.config
+        return torch.randn(config.unet.latent_width, config.latent_rows, length, generator=generator).to(self.device)
 
     @torch.inference_mode()
     def voice(
@@ -203,16 +253,44 @@ class Action2SoundPipeline:
         Raises InputError where features, noise and samples do not cover the same time.
         """
         plan = self._check(features, num_samples)
-        windows = features.values.to(self.device).unflatten(0, (len(plan.starts), -1))
+        latents = self._walk(
+            features,
+            noise,
+            plan,
+            slice(len(plan.starts)),
+            ambient=ambient,
+            num_steps=num_steps,
+            guidance_scale=guidance_scale,
+            progress=progress,
+        )
+        return self._heard(latents, plan, num_samples)
+
+    def _walk(
+        self,
+        features: VideoFeatures,
+        noise: Tensor,
+        plan: WindowPlan,
+        windows: slice,
+        *,
+        ambient: Tensor | None,
+        num_steps: int,
+        guidance_scale: float,
+        held: Held | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Tensor:
+        """Return latents (4, rows, L) from `noise`, of the `windows` of the features that `plan` lays out."""
+        assert isinstance(features, WindowFeatures)
+        seen = features.values.to(self.device).unflatten(0, (len(features.plan.starts), -1))[windows]
         guidance = Guidance(
             denoiser=self.denoiser,
-            conditional=self.conditioner(
-                windows, None if ambient is None else ambient.expand(len(windows), -1, -1, -1)
-            ),
+            conditional=self.conditioner(seen, None if ambient is None else ambient.expand(len(seen), -1, -1, -1)),
             null=self.null(ambient),
             scale=guidance_scale,
         )
-        latents = self._sample(noise, plan, guidance, num_steps=num_steps, progress=progress)
+        return self._sample(noise, plan, guidance, num_steps=num_steps, held=held, progress=progress)
+
+    def _heard(self, latents: Tensor, plan: WindowPlan, num_samples: int) -> NDArray[np.float32]:
+        """Return the waveform (1, `num_samples`) of `latents` (4, rows, L)."""
         waveform = self._decode(latents, plan, num_columns=-(-num_samples // self.config.mel.hop_length))
         return waveform[None, :num_samples]
 
@@ -255,6 +333,7 @@ class Action2SoundPipeline:
         guidance: Guidance,
         *,
         num_steps: int,
+        held: Held | None,
         progress: Callable[[float], None] | None,
     ) -> Tensor:
         """Return latents (4, rows, L) from `noise`: every step averages the noise that overlapping windows predict."""
@@ -267,7 +346,7 @@ class Action2SoundPipeline:
                 progress(done / num_steps)
 
         return sample_noise_model(
-            epsilon, noise, self.schedule, num_steps, sampler=self.config.sampling.sampler, on_step=on_step
+            epsilon, noise, self.schedule, num_steps, sampler=self.config.sampling.sampler, held=held, on_step=on_step
         )
 
     def _decode(self, latents: Tensor, plan: WindowPlan, *, num_columns: int) -> NDArray[np.float32]:

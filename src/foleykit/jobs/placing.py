@@ -1,0 +1,114 @@
+"""A generated sound in its place: marked, beside the video's own, at its level, and re-rolled in stretches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foleykit.audio.loudness import normalise
+from foleykit.audio.mix import duck_gain
+from foleykit.core.errors import UsageError
+from foleykit.core.progress import Report
+from foleykit.core.ranges import Reroll
+from foleykit.jobs.adapters import Scene
+from foleykit.jobs.mark import mark, mark_like
+from foleykit.jobs.original import read_original
+from foleykit.jobs.soundtrack import OUTPUT_RATE, Settings, Soundtrack, Splice
+from foleykit.video.info import VideoInfo
+
+FADE_SECONDS = 0.02
+"""Ramp between the original and the new sound where the new sound does not fill the video."""
+
+
+def place(generated: NDArray[np.float32], scene: Scene, sample_rate: int) -> NDArray[np.float32]:
+    """Return `generated` (1, S) at its time in the whole video, with silence around it."""
+    num_samples = max(1, round(scene.info.duration * sample_rate))
+    before = round(scene.start * sample_rate)
+    if before == 0 and generated.shape[-1] >= num_samples:
+        return generated[:, :num_samples]
+    whole = np.zeros((1, num_samples), np.float32)
+    part = whole[:, before : before + generated.shape[-1]]
+    part[:] = generated[:, : part.shape[-1]]
+    return whole
+
+
+def finish(alone: Soundtrack, scene: Scene, watermark_key: bytes, report: Report) -> Soundtrack:
+    """Return a generated sound marked, beside the video's own, at its level."""
+    # A long sound is held once: marked, it takes the place of what was generated.
+    if alone.settings.is_marked:
+        report("mark", 0)
+        alone = mark(alone, watermark_key)
+    report("level", 0)
+    soundtrack = with_original(alone, scene)
+    gain_db = normalise(soundtrack.blocks(), OUTPUT_RATE, target_lufs=alone.settings.loudness_lufs)
+    report("level", 1)
+    return soundtrack.with_gain(gain_db)
+
+
+def with_original(alone: Soundtrack, scene: Scene) -> Soundtrack:
+    """Return `alone` together with the video's own sound, as its settings and the span ask for.
+
+    Outside the span only the original is heard, whatever becomes of it inside.
+    """
+    settings = alone.settings
+    is_partial = scene.start > 0 or scene.end < scene.info.duration
+    inside = span_weight(scene, alone.num_samples) if is_partial else None
+    alone = replace(alone, generated_weight=inside)
+    if settings.original == "replace" and not is_partial:
+        return alone
+    original = read_original(scene.info, OUTPUT_RATE)
+    if original is None:
+        return alone
+    match settings.original:
+        case "replace":
+            assert inside is not None
+            weight: NDArray[np.float32] | None = 1 - inside
+        case "keep":
+            weight = None
+        case "duck":
+            weight = duck_gain(alone.waveform, OUTPUT_RATE)
+        case _:
+            assert_never(settings.original)
+    return replace(alone, original=original, original_weight=weight)
+
+
+def span_weight(scene: Scene, num_samples: int) -> NDArray[np.float32]:
+    """Return (S,): 1 inside the span, 0 outside, with short ramps inside it where it does not end with the video."""
+    time = np.arange(num_samples) / OUTPUT_RATE
+    weight = np.ones(num_samples, np.float32)
+    if scene.start > 0:
+        weight *= np.clip((time - float(scene.start)) / FADE_SECONDS, 0, 1)
+    if scene.end < scene.info.duration:
+        weight *= np.clip((float(scene.end) - time) / FADE_SECONDS, 0, 1)
+    return weight
+
+
+def check_ranges(info: VideoInfo, settings: Settings) -> None:
+    """Raise UsageError where a cue or a re-roll asks for what is not new sound."""
+    first = 0.0 if settings.start is None else settings.start
+    last = float(info.duration) if settings.end is None else min(settings.end, float(info.duration))
+    for asked in (*settings.cues, *settings.rerolls):
+        if asked.start < first or asked.end > last + 1e-6:
+            raise UsageError(
+                f"the range {asked.start:g} to {asked.end:g} s does not lie inside the new sound, "
+                f"{first:g} to {last:g} s"
+            )
+
+
+def reroll(earlier: Soundtrack, alone: Soundtrack, asked: Reroll, scene: Scene, watermark_key: bytes) -> Soundtrack:
+    """Return `earlier`, sample by sample, with what was generated anew in the stretch that is asked for.
+
+    The whole of `alone` is finished as a soundtrack of its own, under the mark and at the gain of the earlier one, and
+    heard in the stretch only: no filter's reach and no rounding can touch what lies outside.
+    """
+    if earlier.watermark is not None:
+        alone = mark_like(alone, earlier.watermark, watermark_key)
+    splice = Splice(earlier=earlier, first=round(asked.start * OUTPUT_RATE), stop=round(asked.end * OUTPUT_RATE))
+    later = with_original(alone, scene).with_gain(earlier.root.gain_db)
+    heard = np.concatenate(list(later.blocks()), axis=-1)[:, splice.first : splice.stop]
+    # Only what is new can be lowered where it would pass the ceiling.
+    ceiling_db = normalise(heard, OUTPUT_RATE, target_lufs=None)
+    return replace(later, gain_db=later.gain_db + ceiling_db, splice=splice)
