@@ -50,7 +50,7 @@ def chunks(seconds: float, fps: float, *, seed: int = 0) -> list[np.ndarray]:
 
 
 def encoded(pipeline: TextVideoPipeline, seconds: float) -> VideoFeatures:
-    return pipeline.encode(chunks(seconds, 8), chunks(seconds, 25), seconds=seconds)
+    return pipeline.encode(chunks(seconds, 25), chunks(seconds, 8), seconds=seconds)
 
 
 @pytest.mark.parametrize("seconds", [0.05, 1.0, 8.5, 13.12])
@@ -81,19 +81,19 @@ def test_a_window_sees_what_it_would_see_alone(pipeline: TextVideoPipeline) -> N
     plan = plan_clip(CONFIG, seconds)
     first = plan.segments.starts[1]
     pictures, frames = (np.concatenate(chunks(seconds, fps)) for fps in (8, 25))
-    whole = pipeline.encode([pictures], [frames], seconds=seconds)
-    later = pipeline.encode([pictures], [frames[first * CONFIG.sync.segment_stride :]], seconds=8.0)
+    whole = pipeline.encode([frames], [pictures], seconds=seconds)
+    later = pipeline.encode([frames[first * CONFIG.sync.segment_stride :]], [pictures], seconds=8.0)
     torch.testing.assert_close(whole.segments[first : first + 24], later.segments[:24], atol=1e-5, rtol=1e-5)
 
 
 def test_the_last_frame_is_held_where_frames_are_missing(pipeline: TextVideoPipeline) -> None:
     frames = np.concatenate(chunks(1.0, 25))
-    short = pipeline.encode([frames[:8]], [frames[:10]], seconds=1.0)
+    short = pipeline.encode([frames[:10]], [frames[:8]], seconds=1.0)
     padded = np.concatenate((frames[:10], np.repeat(frames[9:10], 15, axis=0)))
-    held = pipeline.encode([frames[:8]], [padded], seconds=1.0)
+    held = pipeline.encode([padded], [frames[:8]], seconds=1.0)
     torch.testing.assert_close(short.segments, held.segments, atol=1e-5, rtol=1e-5)
     with pytest.raises(InputError, match="at least one picture"):
-        pipeline.encode([], [frames], seconds=1.0)
+        pipeline.encode([frames], [], seconds=1.0)
 
 
 def test_guidance_at_one_and_below_is_the_conditional_branch(pipeline: TextVideoPipeline) -> None:

@@ -1,8 +1,8 @@
 """Waveform to latents and back: an autoencoder of log-mels and the vocoder behind it, trained as one.
 
-At a thousand numbers per second of sound no latent is left for the phase of noise, so none is spent on it: latents keep
-what a mel keeps, and an inverse STFT draws the phase. The mel is fine in time (5 ms), for attacks, and reaches up to half
-the sample rate.
+At a thousand numbers per second of sound no latent is left for the phase of noise, so none is spent on it: latents
+keep what a mel keeps, and an inverse STFT draws the phase. The mel is fine in time (5 ms), for attacks, and reaches up
+to half the sample rate.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     root/config.json
     root/{split}/{index:06d}/frames.npy    uint8 (T, H, W, 3)
     root/{split}/{index:06d}/surfaces.npy  uint8 (M, C, C)
-    root/{split}/{index:06d}/audio.npy     int16 (2 + A + V, S): action, off-screen, A backgrounds, and the action V times
+    root/{split}/{index:06d}/audio.npy     int16 (2 + A + V, S): action, off-screen, A backgrounds, V times the action
                                            with its bodies made of other materials; full scale 32768
     root/{split}/{index:06d}/events.json   events without profiles, the place, narrations, gestures, credits
 
