@@ -142,6 +142,8 @@ def debug_tiny() -> TextVideoConfig:
         ),
         words=WordEncoderConfig(words=WORDS, width=16, num_blocks=1, num_heads=2),
         sampling=SamplingConfig(num_steps=2),
+        window_seconds=1.0,
+        overlap_seconds=0.2,
     )
 
 
