@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 
 from foleykit.world.captions import ADJECTIVES, pick
@@ -50,3 +53,9 @@ def test_prompts_vary_and_are_a_function_of_their_generator() -> None:
 
 def test_every_action_material_and_background_has_words() -> None:
     assert (set(EVENTS), set(SUBSTANCES), set(BACKGROUNDS)) == (set(ACTIONS), set(MATERIALS), set(AMBIENCE_KINDS))
+
+
+def test_the_docs_list_the_vocabulary() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "textvideo.md").read_text()
+    (listed,) = re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert tuple(listed.split()) == WORDS

@@ -49,7 +49,7 @@ STAGES: tuple[Stage, ...] = ("codec", "text", "generator")
 DEFAULTS: Mapping[Stage, StageDefaults] = {
     "codec": wave_vae_world.DEFAULTS,
     "text": StageDefaults(num_steps=2500, batch_size=128, learning_rate=2e-3),
-    "generator": StageDefaults(num_steps=4000, batch_size=32, learning_rate=1e-3),
+    "generator": StageDefaults(num_steps=6000, batch_size=32, learning_rate=1e-3),
 }
 VALIDATION_BATCHES = 2
 

@@ -63,23 +63,22 @@ MATERIAL_ONLY = (
 )
 ACTION_ONLY = ("{event}", "sound of {event}", "someone {verb} something", "{event} sounds")
 BOTH = (
-    "{adjective} {event}",
-    "{adjective} {event}",
+    "{adjective} {bare}",
+    "{adjective} {bare}",
     "{event} on {substance}",
     "{event} of {substance}",
-    "{substance} {event}",
+    "{substance} {bare}",
     "the sound of {event} on {substance}",
     "someone {verb} the {adjective} {noun}",
     "a person {verb} a {adjective} {noun}",
     "{verb} the {adjective} {noun}",
     "{event} on a {adjective} {noun}",
-    "{adjective} {noun}, {event}",
 )
 POURED = (
     "{event} into {substance}",
     "{event} into a {adjective} {noun}",
     "someone {verb} a {adjective} {noun}",
-    "{adjective} {event}",
+    "{adjective} {bare}",
 )
 JOINTS = (", ", " and ", " then ", ", then ", " with ")
 
@@ -145,10 +144,12 @@ def _phrase(claim: Claim, rng: np.random.Generator) -> str:
     else:
         forms = POURED if action == "pour" else BOTH
     nouns = NOUNS["vessel"] if action == "pour" else tuple(noun for names in NOUNS.values() for noun in names)
+    event = "" if action is None else pick(EVENTS[action], rng)
     return pick(forms, rng).format(
         substance="" if material is None else pick(SUBSTANCES[material], rng),
         adjective="" if material is None else pick(ADJECTIVES[material], rng),
-        event="" if action is None else pick(EVENTS[action], rng),
+        event=event,
+        bare=re.sub("^an? ", "", event),
         verb="" if action is None else pick(VERBS[action], rng),
         noun=pick(nouns, rng),
     )
