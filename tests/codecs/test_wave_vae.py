@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -74,6 +76,15 @@ def test_chunks_of_a_long_sound_are_those_of_one_pass() -> None:
     noise = noise_for(codec, latents)
     whole = codec.vocoder(codec.mel_vae.decode(latents), noise)[:, None]
     torch.testing.assert_close(codec.decode(latents, noise), whole, atol=1e-4, rtol=1e-4)
+
+
+def test_an_untrained_codec_is_silent_where_it_hears_next_to_nothing() -> None:
+    """No bin is left without a guess at its magnitude, not even where the last filter ends, at half the sample rate."""
+    vocoder = codec_of().vocoder
+    torch.testing.assert_close(vocoder.spread.sum(dim=1), torch.ones(vocoder.num_bins))
+    silence = torch.full((1, 128, 40), (math.log(1e-5) - mel_48k().mean) / mel_48k().deviation)
+    made = vocoder(silence, torch.randn(vocoder.noise_shape(silence), generator=torch.Generator().manual_seed(0)))
+    assert made.abs().max() < 1e-3
 
 
 def test_what_it_cannot_take_is_refused() -> None:
