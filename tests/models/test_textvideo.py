@@ -11,16 +11,23 @@ import pytest
 import torch
 
 from fixtures.mmaudio import write_published
+from foleykit.codecs.wave_vae import WaveVae, WaveVaeConfig
 from foleykit.core.checkpoint import shapes_of
-from foleykit.core.errors import InputError
+from foleykit.core.config import load_config, save_config
+from foleykit.core.errors import ConfigError, InputError
+from foleykit.encoders.text.words import WordEncoder
+from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
 from foleykit.jobs.convert_mmaudio import MMAudioRequest, convert_mmaudio
+from foleykit.models.textvideo.config import TextVideoConfig
 from foleykit.models.textvideo.network import Conditioning, Known, Network
 from foleykit.models.textvideo.pipeline import TextVideoPipeline, VideoFeatures, plan_clip
 from foleykit.models.textvideo.presets import (
     debug,
     debug_network,
     mmaudio,
+    textvideo,
     textvideo_network,
+    tiny_textvideo,
     tiny_textvideo_network,
 )
 
@@ -60,7 +67,9 @@ def test_any_length_is_exact(pipeline: TextVideoPipeline, seconds: float) -> Non
     assert waveform.shape == (1, num_samples) and np.isfinite(waveform).all()
 
 
-@pytest.mark.parametrize("config", [mmaudio("small-16k"), mmaudio("large-44k-v2")], ids=["16k", "44k"])
+@pytest.mark.parametrize(
+    "config", [mmaudio("small-16k"), mmaudio("large-44k-v2"), tiny_textvideo()], ids=["16k", "44k", "tiny"]
+)
 def test_windows_cover_every_length(config) -> None:
     for hundredths in range(5, 6000, 7):
         seconds = hundredths / 100
@@ -72,7 +81,7 @@ def test_windows_cover_every_length(config) -> None:
             window = config.sequence_lengths(config.window_seconds)
             assert plan.latents.width == window.latents and plan.segments.width == window.segments
             for latent, segment in zip(plan.latents.starts, plan.segments.starts, strict=True):
-                assert abs(latent / config.frame_rate - segment * config.sync.segment_seconds) < 0.6 / config.frame_rate
+                assert abs(latent / config.frame_rate - segment * config.segment_seconds) < 0.6 / config.frame_rate
 
 
 def test_a_window_sees_what_it_would_see_alone(pipeline: TextVideoPipeline) -> None:
@@ -193,3 +202,48 @@ def test_sizes_of_the_presets() -> None:
     assert millions(mmaudio("large-44k-v2").network) == pytest.approx(1030.58, abs=0.01)
     assert 300 < millions(textvideo_network()) < 900
     assert millions(tiny_textvideo_network()) < 5
+
+
+def test_all_of_tiny_fits_into_16_mb() -> None:
+    config = tiny_textvideo()
+    assert isinstance(config.codec, WaveVaeConfig) and isinstance(config.sync, TwoRateConfig) and config.words
+    codec, sync, words = config.codec, config.sync, config.words
+    builders = (
+        lambda: Network(config.network),
+        lambda: WaveVae(codec),
+        lambda: TwoRateEncoder(sync),
+        lambda: WordEncoder(words),
+    )
+    weights = sum(math.prod(shape) for build in builders for shape in shapes_of(build).values())
+    assert 2 * weights < 15.5e6
+
+
+@pytest.mark.parametrize("config", [mmaudio("small-16k"), textvideo(), tiny_textvideo()], ids=["mm", "whole", "tiny"])
+def test_a_configuration_of_any_parts_survives_its_file(config: TextVideoConfig, tmp_path: Path) -> None:
+    save_config(config, tmp_path / "config.json")
+    assert load_config(TextVideoConfig, tmp_path / "config.json") == config
+
+
+def test_parts_that_do_not_fit_are_refused() -> None:
+    tiny = tiny_textvideo()
+    for changes, message in (
+        ({"words": None}, "CLIP's beside Synchformer"),
+        ({"sync": mmaudio("small-16k").sync}, "CLIP's beside Synchformer"),
+        ({"vocoder": mmaudio("small-16k").vocoder}, "its own vocoder"),
+        ({"picture_fps": 4.0}, "whole frames"),
+        ({"network": replace(tiny.network, text_width=64)}, "text gives 96 channels"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            replace(tiny, **changes)
+    with pytest.raises(ConfigError, match="by a codec of waveforms"):
+        replace(mmaudio("small-16k"), network=replace(mmaudio("small-16k").network, ambient_pool=4))
+    with pytest.raises(ConfigError, match="needs a vocoder"):
+        replace(mmaudio("small-16k"), vocoder=None)
+
+
+def test_a_two_rate_window_shows_every_latent_its_own_frame() -> None:
+    config = tiny_textvideo()
+    plan = plan_clip(config, 10.0)
+    assert plan.latents.starts == plan.segments.starts and plan.latents.width == plan.segments.width == 75
+    # Windows start with a picture, which is a mean over five frames.
+    assert [start * 5 for start in plan.pictures.starts] == list(plan.latents.starts)
