@@ -101,6 +101,9 @@ def test_what_it_cannot_do_is_said(pipeline: FoleyPipeline, clip: Path, tmp_path
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pipeline(clip, prompt="Someone hits the metal bowl in a tiled kitchen.")
+        pipeline(clip, ambient="quiet", guidance_scale=1.0)
+    with pytest.warns(UserWarning, match="negative prompt has no effect"):
+        pipeline(clip, negative_prompt="rain", guidance_scale=1.0)
 
 
 def test_the_sound_of_a_written_file_is_the_soundtrack(pipeline: FoleyPipeline, clip: Path, tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ class TextVideoAdapter:
             if unread := self._model.unread(text):
                 words = ", ".join(f'"{word}"' for word in unread)
                 warnings.warn(f'model "{self._name}" does not read these words of the {what}: {words}', stacklevel=2)
-        if negative_prompt(settings) and settings.guidance_scale is not None and settings.guidance_scale <= 1:
+        if self._negative(settings) and settings.guidance_scale is not None and settings.guidance_scale <= 1:
             warnings.warn("a negative prompt has no effect at a guidance scale of 1 or below", stacklevel=2)
         if not self._has_ambient:
             self._check_without_ambient(settings, with_stems=with_stems)
@@ -269,6 +269,10 @@ class TextVideoAdapter:
     @property
     def _has_ambient(self) -> bool:
         return self._model.config.network.has_ambient
+
+    def _negative(self, settings: Settings) -> str:
+        """Return what the model is led away from: backgrounds too, where it is asked for quiet and has no other way."""
+        return settings.negative_prompt if self._has_ambient else negative_prompt(settings)
 
     def _check_without_ambient(self, settings: Settings, *, with_stems: bool) -> None:
         name = self._name
@@ -326,7 +330,7 @@ class TextVideoAdapter:
             scene.features,
             num_samples=num_samples,
             prompt=settings.prompt,
-            negative_prompt=settings.negative_prompt if self._has_ambient else negative_prompt(settings),
+            negative_prompt=self._negative(settings),
             ambient=None if clip is None else clip.waveform,
             seed=settings.seed,
             num_steps=settings.num_steps,

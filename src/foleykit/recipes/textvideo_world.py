@@ -52,6 +52,8 @@ DEFAULTS: Mapping[Stage, StageDefaults] = {
     "generator": StageDefaults(num_steps=6000, batch_size=32, learning_rate=1e-3),
 }
 VALIDATION_BATCHES = 2
+LIBRARY_SECONDS = 2.0
+"""Of an ambient clip, mirrored to a window when it is heard; longer ones would not leave the whole at 16 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,5 +300,6 @@ def bundle(args: TextVideoTrainArgs, destination: Path) -> None:
     destination.mkdir(parents=True, exist_ok=True)
     for name, module in parts.items():
         save_weights(module, destination / f"{name}.safetensors", half=True)
-    write_library(destination / "ambient", sample_rate=config.sample_rate, seconds=config.window_seconds)
+    seconds = min(LIBRARY_SECONDS, config.window_seconds)
+    write_library(destination / "ambient", sample_rate=config.sample_rate, seconds=seconds)
     save_config(config, destination / "config.json")
