@@ -41,6 +41,15 @@ def test_latents_cover_exactly_their_hops_and_decode_to_as_many_mel_frames() -> 
     assert codec.decode(latents).shape == (2, 80, 40)
 
 
+def test_each_halving_doubles_the_mel_frames_of_a_latent() -> None:
+    codec = MelVae(MelVaeConfig(width=16, latent_width=4, num_blocks=1, num_halvings=3))
+    latents = codec.encode(torch.randn(1, codec.config.hop_length * 5))
+    assert codec.config.hop_length == 8 * 160 and latents.shape == (1, 4, 5)
+    assert codec.decode(latents).shape == (1, 80, 40)
+    with pytest.raises(ConfigError, match="num_halvings"):
+        MelVaeConfig(num_halvings=0)
+
+
 def test_latent_statistics_only_rescale() -> None:
     codec = MelVae(MelVaeConfig(width=16, latent_width=4, num_blocks=1)).eval()
     waveform = torch.randn(1, codec.config.hop_length * 8)

@@ -13,18 +13,25 @@ import pytest
 import torch
 
 from fixtures.mmaudio import write_published
+from foleykit.codecs.wave_vae import WaveVae, WaveVaeConfig
 from foleykit.core.checkpoint import shapes_of
-from foleykit.core.errors import InputError
+from foleykit.core.config import load_config, save_config
+from foleykit.core.errors import ConfigError, InputError
 from foleykit.core.ranges import Cue, Reroll
 from foleykit.diffusion.windows import WindowPlan
+from foleykit.encoders.text.words import WordEncoder
+from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
 from foleykit.jobs.convert_mmaudio import MMAudioRequest, convert_mmaudio
+from foleykit.models.textvideo.config import TextVideoConfig
 from foleykit.models.textvideo.network import Conditioning, Known, Network
 from foleykit.models.textvideo.pipeline import TextVideoPipeline, VideoFeatures, plan_clip
 from foleykit.models.textvideo.presets import (
     debug,
     debug_network,
     mmaudio,
+    textvideo,
     textvideo_network,
+    tiny_textvideo,
     tiny_textvideo_network,
 )
 
@@ -54,7 +61,7 @@ def chunks(seconds: float, fps: float, *, seed: int = 0) -> list[np.ndarray]:
 
 
 def encoded(pipeline: TextVideoPipeline, seconds: float) -> VideoFeatures:
-    return pipeline.encode(chunks(seconds, 8), chunks(seconds, 25), seconds=seconds)
+    return pipeline.encode(chunks(seconds, 25), chunks(seconds, 8), seconds=seconds)
 
 
 @pytest.mark.parametrize("seconds", [0.05, 1.0, 8.5, 13.12])
@@ -64,7 +71,9 @@ def test_any_length_is_exact(pipeline: TextVideoPipeline, seconds: float) -> Non
     assert waveform.shape == (1, num_samples) and np.isfinite(waveform).all()
 
 
-@pytest.mark.parametrize("config", [mmaudio("small-16k"), mmaudio("large-44k-v2")], ids=["16k", "44k"])
+@pytest.mark.parametrize(
+    "config", [mmaudio("small-16k"), mmaudio("large-44k-v2"), tiny_textvideo()], ids=["16k", "44k", "tiny"]
+)
 def test_windows_cover_every_length(config) -> None:
     for hundredths in range(5, 6000, 7):
         seconds = hundredths / 100
@@ -76,7 +85,7 @@ def test_windows_cover_every_length(config) -> None:
             window = config.sequence_lengths(config.window_seconds)
             assert plan.latents.width == window.latents and plan.segments.width == window.segments
             for latent, segment in zip(plan.latents.starts, plan.segments.starts, strict=True):
-                assert abs(latent / config.frame_rate - segment * config.sync.segment_seconds) < 0.6 / config.frame_rate
+                assert abs(latent / config.frame_rate - segment * config.segment_seconds) < 0.6 / config.frame_rate
 
 
 def test_a_window_sees_what_it_would_see_alone(pipeline: TextVideoPipeline) -> None:
@@ -85,19 +94,19 @@ def test_a_window_sees_what_it_would_see_alone(pipeline: TextVideoPipeline) -> N
     plan = plan_clip(CONFIG, seconds)
     first = plan.segments.starts[1]
     pictures, frames = (np.concatenate(chunks(seconds, fps)) for fps in (8, 25))
-    whole = pipeline.encode([pictures], [frames], seconds=seconds)
-    later = pipeline.encode([pictures], [frames[first * CONFIG.sync.segment_stride :]], seconds=8.0)
+    whole = pipeline.encode([frames], [pictures], seconds=seconds)
+    later = pipeline.encode([frames[first * CONFIG.sync.segment_stride :]], [pictures], seconds=8.0)
     torch.testing.assert_close(whole.segments[first : first + 24], later.segments[:24], atol=1e-5, rtol=1e-5)
 
 
 def test_the_last_frame_is_held_where_frames_are_missing(pipeline: TextVideoPipeline) -> None:
     frames = np.concatenate(chunks(1.0, 25))
-    short = pipeline.encode([frames[:8]], [frames[:10]], seconds=1.0)
+    short = pipeline.encode([frames[:10]], [frames[:8]], seconds=1.0)
     padded = np.concatenate((frames[:10], np.repeat(frames[9:10], 15, axis=0)))
-    held = pipeline.encode([frames[:8]], [padded], seconds=1.0)
+    held = pipeline.encode([padded], [frames[:8]], seconds=1.0)
     torch.testing.assert_close(short.segments, held.segments, atol=1e-5, rtol=1e-5)
     with pytest.raises(InputError, match="at least one picture"):
-        pipeline.encode([], [frames], seconds=1.0)
+        pipeline.encode([frames], [], seconds=1.0)
 
 
 def test_guidance_at_one_and_below_is_the_conditional_branch(pipeline: TextVideoPipeline) -> None:
@@ -203,15 +212,15 @@ def test_sizes_of_the_presets() -> None:
 def test_a_re_roll_has_prompts_of_its_own_and_holds_the_rest(pipeline: TextVideoPipeline, seconds: float) -> None:
     features = encoded(pipeline, seconds)
     seen: list[torch.Tensor] = []
-    decode = pipeline.decode
+    sound = pipeline._sound
 
-    def kept(latents: torch.Tensor, plan: WindowPlan) -> torch.Tensor:
+    def kept(latents: torch.Tensor, plan: WindowPlan, num_samples: int, seed: int) -> np.ndarray:
         seen.append(latents)
-        return decode(latents, plan)
+        return sound(latents, plan, num_samples, seed)
 
     ranges = [Reroll(start=0.5, end=1.0, seed=1, prompt=prompt) for prompt in ("", "ab", "")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "decode", kept)
+        patch.setattr(pipeline, "_sound", kept)
         versions = list(
             pipeline.versions(
                 features, num_samples=round(seconds * CONFIG.sample_rate), num_steps=2, seed=3, rerolls=ranges
@@ -254,3 +263,48 @@ def test_a_cue_holds_in_its_stretch(pipeline: TextVideoPipeline, seconds: float)
     # Cues hold in what is made anew as well.
     again = [Reroll(start=0.4, end=0.9, seed=8)]
     np.testing.assert_allclose(made("", throughout, rerolls=again), made("ab", rerolls=again), atol=1e-3)
+
+
+def test_all_of_tiny_fits_into_16_mb() -> None:
+    config = tiny_textvideo()
+    assert isinstance(config.codec, WaveVaeConfig) and isinstance(config.sync, TwoRateConfig) and config.words
+    codec, sync, words = config.codec, config.sync, config.words
+    builders = (
+        lambda: Network(config.network),
+        lambda: WaveVae(codec),
+        lambda: TwoRateEncoder(sync),
+        lambda: WordEncoder(words),
+    )
+    weights = sum(math.prod(shape) for build in builders for shape in shapes_of(build).values())
+    assert 2 * weights < 15.5e6
+
+
+@pytest.mark.parametrize("config", [mmaudio("small-16k"), textvideo(), tiny_textvideo()], ids=["mm", "whole", "tiny"])
+def test_a_configuration_of_any_parts_survives_its_file(config: TextVideoConfig, tmp_path: Path) -> None:
+    save_config(config, tmp_path / "config.json")
+    assert load_config(TextVideoConfig, tmp_path / "config.json") == config
+
+
+def test_parts_that_do_not_fit_are_refused() -> None:
+    tiny = tiny_textvideo()
+    for changes, message in (
+        ({"words": None}, "CLIP's beside Synchformer"),
+        ({"sync": mmaudio("small-16k").sync}, "CLIP's beside Synchformer"),
+        ({"vocoder": mmaudio("small-16k").vocoder}, "its own vocoder"),
+        ({"picture_fps": 4.0}, "whole frames"),
+        ({"network": replace(tiny.network, text_width=64)}, "text gives 96 channels"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            replace(tiny, **changes)
+    with pytest.raises(ConfigError, match="by a codec of waveforms"):
+        replace(mmaudio("small-16k"), network=replace(mmaudio("small-16k").network, ambient_pool=4))
+    with pytest.raises(ConfigError, match="needs a vocoder"):
+        replace(mmaudio("small-16k"), vocoder=None)
+
+
+def test_a_two_rate_window_shows_every_latent_its_own_frame() -> None:
+    config = tiny_textvideo()
+    plan = plan_clip(config, 10.0)
+    assert plan.latents.starts == plan.segments.starts and plan.latents.width == plan.segments.width == 75
+    # Windows start with a picture, which is a mean over five frames.
+    assert [start * 5 for start in plan.pictures.starts] == list(plan.latents.starts)

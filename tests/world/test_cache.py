@@ -116,3 +116,33 @@ def test_a_data_loader_yields_every_long_video_once(cache):
     assert [video.index for video in DataLoader(dataset, batch_size=None)] == [0, 1]
     halves = [WorldStream(CONFIG, seed=7, split="train", num_videos=2, rank=rank, world_size=2) for rank in (0, 1)]
     assert [[video.index for video in half] for half in halves] == [[0], [1]]
+
+
+def test_a_revoicing_has_the_same_moments_in_other_materials(cache, tmp_path):
+    build_cache(tmp_path, CONFIG, seed=7, split="train", num_videos=3, num_revoicings=2, workers=0)
+    for plain, again in zip(open_cache(cache, "train"), open_cache(tmp_path, "train"), strict=True):
+        for name in ("frames", "action", "off_screen", "ambient"):
+            np.testing.assert_array_equal(getattr(plain, name), getattr(again, name))
+        assert plain.revoiced.shape == (0, 16_000) and again.revoiced.shape == (2, 16_000)
+        assert again.heard_events() == plain.events
+        for voice in (1, 2):
+            heard = again.heard_events(voice)
+            for event, other in zip(plain.events, heard, strict=True):
+                assert (event.time, event.action, event.body_seed) == (other.time, other.action, other.body_seed)
+                assert (event.material != other.material) == event.on_screen
+        if any(event.on_screen for event in plain.events) and plain.action.any():
+            assert not np.array_equal(again.revoiced[0], plain.action)
+
+
+def test_a_cache_from_before_revoicings_is_read_and_continued(cache, tmp_path):
+    build_cache(tmp_path, CONFIG, seed=7, split="train", num_videos=1, workers=0)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    del stored["num_revoicings"]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    described = json.loads((tmp_path / "train" / "000000" / "events.json").read_text())
+    del described["revoiced_materials"]
+    (tmp_path / "train" / "000000" / "events.json").write_text(json.dumps(described))
+    build_cache(tmp_path, CONFIG, seed=7, split="train", num_videos=2, workers=0)
+    assert [len(video.revoiced) for video in open_cache(tmp_path, "train")] == [0, 0]
+    with pytest.raises(ConfigError, match="another num_revoicings"):
+        build_cache(tmp_path, CONFIG, seed=7, split="train", num_videos=2, num_revoicings=1, workers=0)

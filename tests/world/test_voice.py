@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from foleykit.world.types import MATERIALS
-from foleykit.world.voice import ambient_variants, event_level_db, variant_places, voice, voice_events
+from foleykit.world.voice import ambient_variants, event_level_db, revoiced, variant_places, voice, voice_events
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])
@@ -81,3 +81,27 @@ def test_variants_are_the_own_background_a_quiet_one_and_others(make_event, make
     assert levels == pytest.approx([place.ambient_level_db for place in places], abs=0.1)
     assert levels[1] < -55
     assert all("rain" not in other.ambience for other in places[1:])
+
+
+def test_revoiced_bodies_keep_their_moments_and_take_one_other_material_each(make_event, make_take):
+    events = [make_event(0.2 * (1 + i), material="wood", body_seed=i % 2, on_screen=i < 4) for i in range(6)]
+    take = make_take(*events)
+    again = revoiced(take, seed=1, number=0)
+    assert [event.time for event in again.events] == [event.time for event in take.events]
+    for body in (0, 1):
+        materials = {event.material for event in again.events if event.body_seed == body and event.on_screen}
+        assert len(materials) == 1 and "wood" not in materials
+    assert again.events[4:] == take.events[4:]
+    several = {revoiced(take, seed=1, number=number).events[0].material for number in range(20)}
+    assert len(several) > 3
+
+
+def test_something_soft_made_hard_rings(make_event, make_take):
+    take = make_take(make_event(0.1, material="cloth", shape="soft"))
+    hard = next(
+        again for number in range(50) if (again := revoiced(take, seed=1, number=number)).events[0].material == "metal"
+    )
+    stem, soft = (voice_events(one, sample_rate=16_000, seed=3, on_screen=True) for one in (hard, take))
+    # Metal still rings half a second later, where a cushion has long been still.
+    late = slice(int(0.6 * 16_000), int(0.8 * 16_000))
+    assert np.square(stem[late]).mean() > 100 * np.square(soft[late]).mean()

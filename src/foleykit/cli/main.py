@@ -47,6 +47,8 @@ def build_app() -> typer.Typer:
     train_app.command("tiny-avldm")(as_command(train.AvLdmArgs, train.run_tiny_avldm))
     train_app.command("debug")(as_command(train.AvLdmArgs, train.run_debug))
     train_app.command("tiny-foleygen")(as_command(train.FoleyGenArgs, train.run_tiny_foleygen))
+    train_app.command("tiny-textvideo")(as_command(train.TextVideoArgs, train.run_tiny_textvideo))
+    train_app.command("debug-textvideo")(as_command(train.TextVideoArgs, train.run_debug_textvideo))
     train_app.command("vocoder-128x16k")(as_command(train.CommonArgs, train.run_vocoder))
     train_app.command("sync")(as_command(train.SyncArgs, train.run_sync))
     app.add_typer(train_app, name="train")

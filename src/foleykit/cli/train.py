@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -96,6 +96,23 @@ class FoleyGenArgs(StagedArgs):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextVideoArgs(StagedArgs):
+    data: Annotated[
+        Path, Option(metavar="DIR", help="Cache of long videos with 48 kHz sound; missing ones are rendered.")
+    ] = Path("cache/world-48k")
+    stage: Annotated[
+        Literal["codec", "text", "generator", "all"],
+        Option(help="The generator needs the other two, which need nothing; all trains the three in turn."),
+    ] = "all"
+    base: Annotated[str, Option(metavar="MODEL", help="The model whose video encoder sees the pictures.")] = (
+        "tiny-avldm"
+    )
+    num_revoicings: Annotated[
+        int, Option(metavar="N", min=0, help="Times that each video is voiced in other materials than are seen.")
+    ] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class SyncArgs(CommonArgs):
     encoder: Annotated[
         str, Option(metavar="MODEL", help="The model whose video encoder the classifier looks through.")
@@ -170,6 +187,59 @@ def run_tiny_foleygen(args: FoleyGenArgs) -> None:
             base=model_folder(args.base),
             output=args.output or Path("runs/tiny-foleygen"),
             mechanism=args.mechanism,
+            num_steps=args.num_steps,
+            batch_size=args.batch_size,
+            learning_rate=args.learning_rate,
+            seed=args.seed,
+            device=device,
+            resume=args.resume,
+            checkpoint_every=args.checkpoint_every,
+            bf16=args.bf16,
+        )
+
+    _run_stages(
+        args,
+        STAGES if args.stage == "all" else (args.stage,),
+        num_steps=lambda stage: DEFAULTS[stage].num_steps,
+        train=lambda stage, on_step: train(recipe(stage), on_step=on_step),
+        bundle=lambda stage, folder: bundle(recipe(stage), folder),
+        is_main=is_main,
+    )
+
+
+def run_tiny_textvideo(args: TextVideoArgs) -> None:
+    """Train tiny-textvideo: codec, reader of prompts, network; a killed run goes on where it was."""
+    _train_textvideo(args, "tiny-textvideo")
+
+
+def run_debug_textvideo(args: TextVideoArgs) -> None:
+    """Train a model of tiny-textvideo's kind that is small enough to see every stage run in a minute."""
+    _train_textvideo(args, "debug")
+
+
+def _train_textvideo(args: TextVideoArgs, preset: Literal["tiny-textvideo", "debug"]) -> None:
+    from foleykit.jobs.load import choose_device
+    from foleykit.jobs.models import model_folder
+    from foleykit.models.textvideo.presets import debug_tiny, tiny_textvideo
+    from foleykit.recipes.textvideo_world import DEFAULTS, STAGES, Stage, TextVideoTrainArgs, bundle, train
+    from foleykit.training.processes import join_processes
+
+    device = choose_device(args.device)
+    is_main = join_processes(device).is_main
+    model = debug_tiny() if preset == "debug" else tiny_textvideo()
+    data = replace(
+        _world(args, frame_size=model.frame_size, video_fps=model.video_fps),
+        sample_rate=model.sample_rate,
+        num_revoicings=args.num_revoicings,
+    )
+
+    def recipe(stage: Stage) -> TextVideoTrainArgs:
+        return TextVideoTrainArgs(
+            preset=preset,
+            stage=stage,
+            data=data,
+            base=model_folder(args.base),
+            output=args.output or Path("runs") / ("debug-textvideo" if preset == "debug" else preset),
             num_steps=args.num_steps,
             batch_size=args.batch_size,
             learning_rate=args.learning_rate,

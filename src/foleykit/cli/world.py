@@ -41,6 +41,10 @@ class CacheArgs:
     size: Annotated[int, Option(metavar="PIXELS", help="Width and height of the pictures.")] = 96
     sample_rate: Annotated[int, Option(metavar="HZ", min=8000, max=192_000, help="Of the sound.")] = 16_000
     num_ambients: Annotated[int, Option(metavar="N", min=1, help="Backgrounds rendered for each video.")] = 3
+    num_revoicings: Annotated[
+        int,
+        Option(metavar="N", min=0, help="Times that the action is voiced again with other materials than are seen."),
+    ] = 0
     recordings: Annotated[
         Path | None,
         Option(metavar="DIR", help="Folder with actions/ and ambient/ recordings to voice part of the events."),
@@ -90,6 +94,7 @@ def run_cache(args: CacheArgs) -> None:
             num_videos=args.num_videos,
             sample_rate=args.sample_rate,
             num_ambients=args.num_ambients,
+            num_revoicings=args.num_revoicings,
             workers=args.workers,
             recordings=args.recordings,
             report=report,

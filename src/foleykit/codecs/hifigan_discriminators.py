@@ -44,6 +44,19 @@ class HifiGanDiscriminatorsConfig:
                 raise ConfigError(f"a scale layer from {width_in} to {width} channels cannot have {groups} groups")
 
 
+def small_discriminators() -> HifiGanDiscriminatorsConfig:
+    """Return sizes that a processor core can train against."""
+    return HifiGanDiscriminatorsConfig(
+        periods=(2, 3, 5),
+        period_widths=(16, 32, 64, 128),
+        num_scales=2,
+        scale_widths=(16, 32, 64, 128),
+        scale_kernels=(15, 41, 41, 5),
+        scale_strides=(1, 4, 4, 1),
+        scale_groups=(1, 4, 16, 1),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
     """What one discriminator makes of a batch of waveforms."""

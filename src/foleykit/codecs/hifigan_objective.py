@@ -53,6 +53,32 @@ def log_mel_l1(mels: Sequence[UnitMel], reference: Tensor, generated: Tensor) ->
     return torch.stack(losses).mean()
 
 
+def judging_losses(discriminator: nn.Module, reference: Tensor, generated: Tensor) -> Losses:
+    """Return what `discriminator` descends on waveforms (B, S); `generated` carries no gradient."""
+    real, fake = halves(discriminator(torch.cat((reference, generated))[:, None]))
+    total = least_squares_judging(real, fake)
+    return Losses(total=total, parts={"judging": total.detach()})
+
+
+def deceiving_losses(
+    discriminator: nn.Module,
+    reference: Tensor,
+    generated: Tensor,
+    *,
+    adversarial_weight: float = 1.0,
+    feature_weight: float,
+) -> Losses:
+    """Return what a generator of waveforms (B, S) descends against `discriminator`."""
+    with torch.no_grad():
+        real = discriminator(reference[:, None])
+    fake = discriminator(generated[:, None])
+    deceiving, features = least_squares_deceiving(fake), feature_matching(real, fake)
+    return Losses(
+        total=adversarial_weight * deceiving + feature_weight * features,
+        parts={"deceiving": deceiving.detach(), "features": features.detach()},
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class HifiGanObjectiveConfig:
     """Weights of the losses; those of the paper, but for more than one mel."""
@@ -125,10 +151,7 @@ class HifiGanObjective(nn.Module):
 
     def judging_losses(self, batch: AudioBatch, generated: Tensor) -> Losses:
         """Return what the discriminators descend."""
-        both = torch.cat((self.reference(batch), generated))[:, None]
-        real, fake = halves(self.discriminator(both))
-        total = least_squares_judging(real, fake)
-        return Losses(total=total, parts={"judging": total.detach()})
+        return judging_losses(self.discriminator, self.reference(batch), generated)
 
     def reconstruction_losses(self, batch: AudioBatch, generated: Tensor) -> Losses:
         """Return what the generator descends on its own."""
@@ -137,13 +160,8 @@ class HifiGanObjective(nn.Module):
 
     def deceiving_losses(self, batch: AudioBatch, generated: Tensor) -> Losses:
         """Return what the generator descends besides, against the discriminators."""
-        with torch.no_grad():
-            real = self.discriminator(self.reference(batch)[:, None])
-        fake = self.discriminator(generated[:, None])
-        deceiving, features = least_squares_deceiving(fake), feature_matching(real, fake)
-        return Losses(
-            total=deceiving + self.config.feature_weight * features,
-            parts={"deceiving": deceiving.detach(), "features": features.detach()},
+        return deceiving_losses(
+            self.discriminator, self.reference(batch), generated, feature_weight=self.config.feature_weight
         )
 
 

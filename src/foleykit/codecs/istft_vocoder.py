@@ -79,7 +79,8 @@ class IstftVocoder(nn.Module):
 
 def spread_of(filters: Tensor) -> Tensor:
     """Return weights (K, M) that interpolate log-mel bands to frequency bins, given their filters (K, M)."""
-    covered = filters.sum(dim=1) > 0
+    # Where a filter ends on a bin, rounding leaves it a weight that would be taken for none: a tone at full scale.
+    covered = filters.sum(dim=1) > 1e-9 * filters.max()
     weights = filters / filters.sum(dim=1, keepdim=True).clamp(min=1e-12)
     first, last = covered.nonzero()[0, 0], covered.nonzero()[-1, 0]
     weights[:first], weights[last + 1 :] = weights[first], weights[last]

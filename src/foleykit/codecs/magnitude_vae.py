@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,8 @@ def mel_44k() -> LogMelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MagnitudeVaeConfig:
+    kind: Literal["magnitude_vae"] = "magnitude_vae"
+    """Tells a saved codec of this kind from others."""
     mel: LogMelConfig = field(default_factory=mel_16k)
     latent_width: int = 20
     """Channels of a latent frame."""
@@ -68,8 +71,14 @@ class MagnitudeVaeConfig:
     """Residual blocks per level of the encoder; the decoder has one more."""
 
     def __post_init__(self) -> None:
+        if self.kind != "magnitude_vae":
+            raise ConfigError(f'kind is "magnitude_vae", not "{self.kind}"')
         if self.latent_width < 1 or self.width < 1 or self.num_blocks < 1:
             raise ConfigError("latent_width, width and num_blocks must be positive")
+
+    @property
+    def sample_rate(self) -> int:
+        return self.mel.sample_rate
 
     @property
     def downsampling(self) -> int:

@@ -10,12 +10,7 @@ from torch import Tensor, nn
 
 from foleykit.audio.spectral_loss import pooled_energy_error, spectral_errors
 from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators
-from foleykit.codecs.hifigan_objective import (
-    feature_matching,
-    halves,
-    least_squares_deceiving,
-    least_squares_judging,
-)
+from foleykit.codecs.hifigan_objective import deceiving_losses, judging_losses
 from foleykit.codecs.mel_rvq import MelRvqCodec
 from foleykit.core.errors import ConfigError
 from foleykit.core.types import AudioBatch, Losses
@@ -128,18 +123,14 @@ class MelRvqObjective(nn.Module):
 
     def judging_losses(self, batch: AudioBatch, generated: Reconstruction) -> Losses:
         """Return what the discriminators descend."""
-        both = torch.cat((batch.waveform, generated.waveform))[:, None]
-        real, fake = halves(self.discriminator(both))
-        total = least_squares_judging(real, fake)
-        return Losses(total=total, parts={"judging": total.detach()})
+        return judging_losses(self.discriminator, batch.waveform, generated.waveform)
 
     def deceiving_losses(self, batch: AudioBatch, generated: Reconstruction) -> Losses:
         """Return what the codec descends besides, against the discriminators."""
-        with torch.no_grad():
-            real = self.discriminator(batch.waveform[:, None])
-        fake = self.discriminator(generated.waveform[:, None])
-        deceiving, features = least_squares_deceiving(fake), feature_matching(real, fake)
-        return Losses(
-            total=self.config.adversarial_weight * deceiving + self.config.feature_weight * features,
-            parts={"deceiving": deceiving.detach(), "features": features.detach()},
+        return deceiving_losses(
+            self.discriminator,
+            batch.waveform,
+            generated.waveform,
+            adversarial_weight=self.config.adversarial_weight,
+            feature_weight=self.config.feature_weight,
         )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from foleykit.audio.mel import LogMel, LogMelConfig
 from foleykit.codecs.mel_patches import principal_patches, set_linear_
+from foleykit.core.errors import ConfigError
 from foleykit.nn.convnext import ChannelNorm, ConvNeXtBlock
 
 
@@ -26,11 +27,17 @@ class MelVaeConfig:
     """Channels of a latent frame."""
     num_blocks: int = 2
     """ConvNeXt blocks at the latent rate, on each side."""
+    num_halvings: int = 2
+    """Strided convolutions from the rate of the mel to that of the latents."""
+
+    def __post_init__(self) -> None:
+        if self.num_halvings < 1:
+            raise ConfigError(f"num_halvings must be positive, not {self.num_halvings}")
 
     @property
     def downsampling(self) -> int:
-        """Mel frames per latent frame: two strided convolutions."""
-        return 4
+        """Mel frames per latent frame."""
+        return 2**self.num_halvings
 
     @property
     def hop_length(self) -> int:
@@ -39,7 +46,7 @@ class MelVaeConfig:
 
 
 class MelVae(nn.Module):
-    """Encodes log-mel (B, M, F) to latents (B, D, F / 4) of unit mean square and decodes them."""
+    """Encodes log-mel (B, M, F) to latents (B, D, L) of unit mean square, F a multiple of L, and decodes them."""
 
     latent_mean: Tensor
     latent_deviation: Tensor
@@ -54,10 +61,11 @@ class MelVae(nn.Module):
         self.synthesis = nn.ConvTranspose1d(latent_width, num_mels, patch, stride=patch)
         self.encoder = nn.Sequential(
             nn.Conv1d(num_mels, width, 3, padding=1),
-            ConvNeXtBlock(width),
-            nn.Conv1d(width, width, 4, stride=2, padding=1),
-            ConvNeXtBlock(width),
-            nn.Conv1d(width, width, 4, stride=2, padding=1),
+            *(
+                layer
+                for _ in range(config.num_halvings)
+                for layer in (ConvNeXtBlock(width), nn.Conv1d(width, width, 4, stride=2, padding=1))
+            ),
             *(ConvNeXtBlock(width) for _ in range(config.num_blocks)),
             ChannelNorm(width),
             nn.Conv1d(width, 2 * latent_width, 1),
@@ -65,10 +73,11 @@ class MelVae(nn.Module):
         self.decoder = nn.Sequential(
             nn.Conv1d(latent_width, width, 3, padding=1),
             *(ConvNeXtBlock(width) for _ in range(config.num_blocks)),
-            nn.ConvTranspose1d(width, width, 4, stride=2, padding=1),
-            ConvNeXtBlock(width),
-            nn.ConvTranspose1d(width, width, 4, stride=2, padding=1),
-            ConvNeXtBlock(width),
+            *(
+                layer
+                for _ in range(config.num_halvings)
+                for layer in (nn.ConvTranspose1d(width, width, 4, stride=2, padding=1), ConvNeXtBlock(width))
+            ),
             ChannelNorm(width),
             nn.Conv1d(width, num_mels, 3, padding=1),
         )
@@ -91,12 +100,12 @@ class MelVae(nn.Module):
         set_linear_(self.analysis, self.synthesis, basis, basis.deviations.sqrt())
 
     def posterior(self, mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the raw mean and log-variance (B, D, L) of `mel` (B, M, F); F must be a multiple of 4."""
+        """Return the raw mean and log-variance (B, D, L) of `mel` (B, M, F), F in whole latent frames."""
         correction, log_variance = self.encoder(mel).chunk(2, dim=1)
         return self.analysis(mel) + correction, (log_variance - 4).clamp(-12, 4)
 
     def decode_raw(self, raw: Tensor) -> Tensor:
-        """Return log-mel (B, M, 4 L) from unnormalised latents (B, D, L)."""
+        """Return log-mel (B, M, F) from unnormalised latents (B, D, L)."""
         return self.synthesis(raw) + self.decoder(raw)
 
     def encode(self, waveform: Tensor) -> Tensor:
@@ -105,5 +114,5 @@ class MelVae(nn.Module):
         return (mean - self.latent_mean) / self.latent_deviation
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Return log-mel (B, M, 4 L) from `latents` (B, D, L)."""
+        """Return log-mel (B, M, F) from `latents` (B, D, L)."""
         return self.decode_raw(latents * self.latent_deviation + self.latent_mean)

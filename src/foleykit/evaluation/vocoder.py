@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from foleykit.audio.mel import LogMel
 from foleykit.audio.unit_mel import UnitMel
 from foleykit.core.errors import InputError
 from foleykit.evaluation.metrics.spectral_error import log_spectral_distance, multi_resolution_stft_error
@@ -44,3 +45,29 @@ def score_vocoder(vocoder: nn.Module, mel: UnitMel, waveforms: Sequence[Tensor])
         distances.append(log_spectral_distance(waveform, made))
         errors.append(multi_resolution_stft_error(waveform, made))
     return VocoderScore(distances_db=tuple(distances), stft_errors=tuple(errors))
+
+
+@torch.inference_mode()
+def reconstruction_scores(
+    log_mel: LogMel, references: Sequence[Tensor], generated: Sequence[Tensor]
+) -> dict[str, float]:
+    """Return how near waveforms (S,) of any codec are to what they were made from, in the mean over clips.
+
+    L1 of log-mels and log-spectral distance in dB, lower is better; level in dB over the reference, best at 0. Raises
+    InputError without waveforms and where lengths differ.
+    """
+    if not references:
+        raise InputError("a codec is scored on at least one clip")
+    mels, levels, distances = [], [], []
+    for reference, made in zip(references, generated, strict=True):
+        distances.append(log_spectral_distance(reference, made))
+        whole = len(reference) // log_mel.config.hop_length * log_mel.config.hop_length
+        one, other = (log_mel(part[None, :whole]) for part in (reference, made))
+        mels.append((one - other).abs().mean() * log_mel.config.deviation * 8.686)
+        power, reference_power = (part.square().mean() + 1e-12 for part in (made, reference))
+        levels.append(10 * (power / reference_power).log10())
+    return {
+        "mel_l1_db": torch.stack(mels).mean().item(),
+        "level_db": torch.stack(levels).mean().item(),
+        "log_spectral_distance_db": sum(distances) / len(distances),
+    }

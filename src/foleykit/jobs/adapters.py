@@ -275,12 +275,32 @@ class FoleyGenAdapter:
 
 
 class TextVideoAdapter:
-    """Pictures and text to sound, without an ambient condition."""
+    """Pictures and text to sound; published models have no ambient condition, ours do."""
 
     def __init__(self, model: TextVideoPipeline, name: str) -> None:
         self._model, self._name = model, name
 
     def check(self, settings: Settings, *, with_stems: bool) -> None:
+        for what, text in (("prompt", settings.prompt), ("negative prompt", settings.negative_prompt)):
+            if unread := self._model.unread(text):
+                words = ", ".join(f'"{word}"' for word in unread)
+                warnings.warn(f'model "{self._name}" does not read these words of the {what}: {words}', stacklevel=2)
+        if self._negative(settings) and settings.guidance_scale is not None and settings.guidance_scale <= 1:
+            warnings.warn("a negative prompt has no effect at a guidance scale of 1 or below", stacklevel=2)
+        if not self._has_ambient:
+            self._check_without_ambient(settings, with_stems=with_stems)
+        elif settings.ambient == "auto" and settings.ambient_level_db is not None and not settings.ambient_library:
+            warnings.warn("ambient_level has no effect: no ambient clip is heard; name one with ambient", stacklevel=2)
+
+    @property
+    def _has_ambient(self) -> bool:
+        return self._model.config.network.has_ambient
+
+    def _negative(self, settings: Settings) -> str:
+        """Return what the model is led away from: backgrounds too, where it is asked for quiet and has no other way."""
+        return settings.negative_prompt if self._has_ambient else negative_prompt(settings)
+
+    def _check_without_ambient(self, settings: Settings, *, with_stems: bool) -> None:
         name = self._name
         if settings.ambient not in ("auto", "quiet") or settings.ambient_library:
             raise UsageError(
@@ -291,8 +311,6 @@ class TextVideoAdapter:
             raise UsageError(f'model "{name}" has no ambient condition whose level could be set')
         if with_stems:
             raise UsageError(f'model "{name}" has no ambient condition and so no stems of action and ambience')
-        if negative_prompt(settings) and settings.guidance_scale is not None and settings.guidance_scale <= 1:
-            warnings.warn("a negative prompt has no effect at a guidance scale of 1 or below", stacklevel=2)
         if settings.ambient == "quiet":
             warnings.warn(
                 f'model "{name}" has no ambient condition; quiet is asked for as negative prompt: {QUIET_WORDS}',
@@ -304,32 +322,36 @@ class TextVideoAdapter:
         return with_sampling(settings, num_steps=sampling.num_steps, guidance_scale=sampling.guidance_scale)
 
     def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
-        """Read the span twice, at the rates of both encoders and in its own size, since they scale pictures."""
+        """Read the span once at the encoder's rate and size, or twice in its own size where two encoders scale it."""
         config = self._model.config
         quality = QualityWatch(info.average_fps)
-        pictures, frames = (
-            VideoReader(
+
+        def reader(fps: float, on_picture: QualityWatch | None) -> VideoReader:
+            return VideoReader(
                 info,
                 fps=fps,
-                size=(info.height, info.width),
+                size=config.frame_size or (info.height, info.width),
                 start=start,
                 end=end,
                 chunk_frames=FULL_CHUNK,
                 pick=config.frame_pick,
                 on_picture=on_picture,
             )
-            for fps, on_picture in ((config.picture_fps, None), (config.video_fps, quality))
-        )
-        watch = _Watch(config.video_fps, report, len(pictures) + len(frames))
+
+        frames = reader(config.video_fps, quality)
+        pictures = None if config.clip is None else reader(config.picture_fps, None)
+        watch = _Watch(config.video_fps, report, len(frames) + (0 if pictures is None else len(pictures)))
         features = self._model.encode(
-            watch.passing(pictures, is_cut=False), watch.passing(frames), seconds=float(end - start)
+            watch.passing(frames),
+            () if pictures is None else watch.passing(pictures, is_cut=False),
+            seconds=float(end - start),
         )
         return Scene(
             info=info, start=start, end=end, features=features, shots=tuple(watch.shots), quality=quality.report()
         )
 
     def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
-        return None
+        return self._model.quiet() if self._has_ambient and settings.ambient == "quiet" else None
 
     def versions(
         self,
@@ -344,7 +366,8 @@ class TextVideoAdapter:
             scene.features,
             num_samples=num_samples,
             prompt=settings.prompt,
-            negative_prompt=negative_prompt(settings),
+            negative_prompt=self._negative(settings),
+            ambient=None if clip is None else clip.waveform,
             seed=settings.seed,
             num_steps=settings.num_steps,
             guidance_scale=settings.guidance_scale,

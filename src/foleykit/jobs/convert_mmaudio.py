@@ -18,14 +18,15 @@ from foleykit.core.errors import ModelError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.core.unpickle import read_checkpoint, tensors_of
 from foleykit.encoders import clip
+from foleykit.encoders.clip import ClipConfig
 from foleykit.encoders.text.clip_tokens import read_merges, save_merges
+from foleykit.encoders.text.readers import MERGES_NAME
 from foleykit.encoders.visual import synchformer
 from foleykit.jobs.catalogue import MMAUDIO_LICENCE, published_checksum
 from foleykit.jobs.convert import check_folder, folder_or_nothing
 from foleykit.jobs.models import CARD_NAME
 from foleykit.models.textvideo import network
 from foleykit.models.textvideo.config import TextVideoConfig
-from foleykit.models.textvideo.pipeline import MERGES_NAME
 from foleykit.models.textvideo.presets import MMAudioName, mmaudio
 
 Part = Literal["network", "codec", "vocoder", "sync", "clip", "vocabulary"]
@@ -117,7 +118,7 @@ def convert_mmaudio(request: MMAudioRequest, *, report: Report = no_report) -> M
         config = replace(config, frame_pick="next")
     found = {part: fitting(part, parts[part], config, size) for part in get_args(Part) if part != "network"}
     found["network"] = network_path
-    merges = read_merges(found["vocabulary"], config.clip.text.vocabulary_size)
+    merges = read_merges(found["vocabulary"], clip_of(config).text.vocabulary_size)
     num_tensors: dict[str, int] = {}
     with folder_or_nothing(request.output) as folder:
         steps = makers(found, config)
@@ -210,15 +211,23 @@ def size_of(path: Path, sizes: Mapping[str, TextVideoConfig]) -> str:
     )
 
 
+def clip_of(config: TextVideoConfig) -> ClipConfig:
+    """Return the towers, which every published model has."""
+    assert config.clip is not None
+    return config.clip
+
+
 def fitting(part: Part, paths: list[Path], config: TextVideoConfig, size: str) -> Path:
     """Return the one file of `part` that fits the model; raises ModelError where there is none or more than one."""
     if not paths:
         raise ModelError(f"the {part} is missing; give {USUAL[part]}")
-    fits = [path for path in paths if num_mels_of(part, path) in (None, config.codec.mel.num_mels)]
+    assert config.vocoder is not None
+    num_mels = config.vocoder.num_mels
+    fits = [path for path in paths if num_mels_of(part, path) in (None, num_mels)]
     if not fits:
         raise ModelError(
             f"{paths[0].name} is the {part} of {num_mels_of(part, paths[0])} mel bins; {size} needs that of "
-            f"{config.codec.mel.num_mels}, for {config.sample_rate} Hz: {USUAL[part]}"
+            f"{num_mels}, for {config.sample_rate} Hz: {USUAL[part]}"
         )
     if len(fits) > 1:
         raise ModelError(f"{' and '.join(path.name for path in fits)} are both a {part}; name one")
@@ -243,7 +252,7 @@ def makers(found: Mapping[Part, Path], config: TextVideoConfig) -> list[Callable
 
     def towers() -> dict[str, dict[str, Tensor]]:
         path = found["clip"]
-        image, text = clip.from_open_clip(entries_of(path), config.clip, source=path.name)
+        image, text = clip.from_open_clip(entries_of(path), clip_of(config), source=path.name)
         return {"image": image, "text": text}
 
     def single(part: Part, convert: Callable[..., dict[str, Tensor]], sizes: object) -> Callable[[], dict[str, Any]]:

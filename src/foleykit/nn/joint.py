@@ -15,6 +15,15 @@ QueryKeyValue = tuple[Tensor, Tensor, Tensor]
 """Each (B, heads, N, head_width)."""
 
 
+class HeadNorm(nn.RMSNorm):
+    """Root-mean-square norm in the precision of its input, which autocast does not give to the weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with a root mean square of `weight` over its last axis."""
+        assert self.weight is not None
+        return nn.functional.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 class StreamBlock(nn.Module):
     """One stream's weights in a block: its way into the attention, and what becomes of it afterwards.
 
@@ -31,8 +40,8 @@ class StreamBlock(nn.Module):
         self.modulation = nn.Linear(width, (2 if is_only_read else 6) * width)
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.project_in = nn.Linear(width, 3 * width)
-        self.query_norm = nn.RMSNorm(width // num_heads)
-        self.key_norm = nn.RMSNorm(width // num_heads)
+        self.query_norm = HeadNorm(width // num_heads)
+        self.key_norm = HeadNorm(width // num_heads)
         # Every block starts as the identity.
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)

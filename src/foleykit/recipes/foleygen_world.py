@@ -13,18 +13,21 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, assert_never
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators, HifiGanDiscriminatorsConfig
+from foleykit.codecs.hifigan_discriminators import (
+    HifiGanDiscriminators,
+    HifiGanDiscriminatorsConfig,
+    small_discriminators,
+)
 from foleykit.codecs.mel_rvq import MelRvqCodec, MelRvqConfig
 from foleykit.codecs.mel_rvq_objective import MelRvqObjective, MelRvqObjectiveConfig
 from foleykit.core.checkpoint import frozen, load_weights, save_weights, weights_digest, with_weights
 from foleykit.core.config import load_config, save_config
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
-from foleykit.evaluation.metrics.spectral_error import log_spectral_distance
+from foleykit.evaluation.vocoder import reconstruction_scores
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.foleygen.config import FoleyGenConfig, Mechanism
 from foleykit.models.foleygen.network import LanguageModel
@@ -82,17 +85,7 @@ class FoleyGenTrainArgs:
     """Compute the language model in bfloat16."""
     recording_share: float = 0.3
     """Share of the codec's crops that are cut from recordings where there are some."""
-    discriminators: HifiGanDiscriminatorsConfig = field(
-        default_factory=lambda: HifiGanDiscriminatorsConfig(
-            periods=(2, 3, 5),
-            period_widths=(16, 32, 64, 128),
-            num_scales=2,
-            scale_widths=(16, 32, 64, 128),
-            scale_kernels=(15, 41, 41, 5),
-            scale_strides=(1, 4, 4, 1),
-            scale_groups=(1, 4, 16, 1),
-        )
-    )
+    discriminators: HifiGanDiscriminatorsConfig = field(default_factory=small_discriminators)
 
     @property
     def defaults(self) -> StageDefaults:
@@ -228,27 +221,17 @@ def score_codec(codec: MelRvqCodec, waveforms: Sequence[Tensor]) -> dict[str, fl
     Mel error and level in dB, log-spectral distance in dB, and, over all clips together, the share of entries that no
     frame is coded with and the perplexity of each codebook.
     """
-    mels, levels, distances, used = [], [], [], []
+    generated, used = [], []
     for waveform in waveforms:
         codes = codec.encode(waveform[None, None])
-        made = codec.decode(codes)[0, 0, : len(waveform)]
-        whole = waveform[: len(waveform) // codec.config.hop_length * codec.config.hop_length]
-        reference, generated = (codec.log_mel(part[None, : len(whole)]) for part in (waveform, made))
-        mels.append((reference - generated).abs().mean() * codec.config.vocoder.mel.deviation * 8.686)
-        power, reference_power = (part.square().mean() + 1e-12 for part in (made, waveform))
-        levels.append(10 * (power / reference_power).log10())
-        distances.append(log_spectral_distance(waveform, made))
+        generated.append(codec.decode(codes)[0, 0, : len(waveform)])
         used.append(codes[0])
     every = torch.cat(used, dim=1)
     counts = torch.stack([torch.bincount(row, minlength=codec.config.codebook_size) for row in every]).float()
     shares = counts / counts.sum(dim=1, keepdim=True)
     perplexity = (-(shares * (shares + 1e-12).log()).sum(dim=1)).exp()
-    scores = {
-        "mel_l1_db": torch.stack(mels).mean().item(),
-        "level_db": torch.stack(levels).mean().item(),
-        "log_spectral_distance_db": float(np.mean(distances)),
-        "unused_share": (counts == 0).float().mean().item(),
-    }
+    scores = reconstruction_scores(codec.log_mel, waveforms, generated)
+    scores["unused_share"] = (counts == 0).float().mean().item()
     return scores | {f"perplexity_{index}": value.item() for index, value in enumerate(perplexity)}
 
 

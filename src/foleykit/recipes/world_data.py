@@ -38,6 +38,9 @@ class WorldDataArgs:
     workers: int = 2
     """Processes that render missing videos."""
     world: WorldConfig = field(default_factory=WorldConfig)
+    sample_rate: int = 16_000
+    num_revoicings: int = 0
+    """Times that the action of each video is voiced again, with other materials than are seen."""
 
     def num_of(self, split: Split) -> int:
         return self.num_videos if split == "train" else max(4, self.num_videos // 16)
@@ -51,6 +54,8 @@ def open_world(args: WorldDataArgs, split: Split, report: Report = no_report) ->
         seed=args.seed,
         split=split,
         num_videos=args.num_of(split),
+        sample_rate=args.sample_rate,
+        num_revoicings=args.num_revoicings,
         workers=args.workers,
         recordings=args.recordings,
         report=report,

@@ -3,7 +3,8 @@
     root/config.json
     root/{split}/{index:06d}/frames.npy    uint8 (T, H, W, 3)
     root/{split}/{index:06d}/surfaces.npy  uint8 (M, C, C)
-    root/{split}/{index:06d}/audio.npy     int16 (2 + A, S): action, off-screen, and A backgrounds, full scale 32768
+    root/{split}/{index:06d}/audio.npy     int16 (2 + A + V, S): action, off-screen, A backgrounds, V times the action
+                                           with its bodies made of other materials; full scale 32768
     root/{split}/{index:06d}/events.json   events without profiles, the place, narrations, gestures, credits
 
 Arrays are memory-mapped when read, so that thousands of videos may be open at once.
@@ -17,7 +18,7 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,8 @@ from foleykit.core.threads import one_thread_each
 from foleykit.world.config import WorldConfig
 from foleykit.world.recordings import Recordings
 from foleykit.world.stream import make_take, voice_seed
-from foleykit.world.types import LongVideo, Place, SoundEvent, Split, Stems, Take
-from foleykit.world.voice import ambient_variants, variant_places, voice_events
+from foleykit.world.types import LongVideo, Material, Place, SoundEvent, Split, Stems, Take
+from foleykit.world.voice import ambient_variants, revoiced, variant_places, voice_events
 
 FORMAT = 3
 PCM_SCALE = 32768.0
@@ -49,6 +50,8 @@ class CacheConfig:
     sample_rate: int = 16_000
     num_ambients: int = 3
     """Backgrounds per video: the place's own, a quiet one, then others."""
+    num_revoicings: int = 0
+    """Times that the action is voiced again, with other materials than are seen."""
     recordings: str = ""
     """Fingerprint of the recordings' tables, empty without recordings."""
     recording_share: float = 0.0
@@ -60,6 +63,8 @@ class CacheConfig:
             raise ConfigError(
                 f"a cache needs at least one ambience and 8000 Hz, got {self.num_ambients} and {self.sample_rate} Hz"
             )
+        if self.num_revoicings < 0:
+            raise ConfigError(f"num_revoicings must be 0 or more, got {self.num_revoicings}")
         if not 0 <= self.recording_share <= 1:
             raise ConfigError(f"recording_share must be 0 to 1, got {self.recording_share:g}")
 
@@ -84,6 +89,10 @@ class CachedVideo:
     """(S,)"""
     ambient: NDArray[np.int16]
     """(A, S); 0 is the place's own background."""
+    revoiced: NDArray[np.int16]
+    """(V, S) action with its bodies made of other materials"""
+    revoiced_materials: tuple[tuple[Material, ...], ...]
+    """(V, events) of what rings in each"""
     events: tuple[SoundEvent, ...]
     """Without profiles."""
     places: tuple[Place, ...]
@@ -96,6 +105,16 @@ class CachedVideo:
     @property
     def place(self) -> Place:
         return self.places[0]
+
+    def heard_events(self, voice: int = 0) -> tuple[SoundEvent, ...]:
+        """Return the events as they sound in the action stem, or from `voice` 1 on in a re-voiced one."""
+        if voice == 0:
+            return self.events
+        materials = self.revoiced_materials[voice - 1]
+        return tuple(
+            dataclasses.replace(event, material=material)
+            for event, material in zip(self.events, materials, strict=True)
+        )
 
     def long_video(self, variant: int = 0) -> LongVideo:
         """Return it as the world makes it, with background `variant`; the stems become float32."""
@@ -128,6 +147,7 @@ def build_cache(
     num_videos: int,
     sample_rate: int = 16_000,
     num_ambients: int = 3,
+    num_revoicings: int = 0,
     workers: int = 1,
     recordings: Path | None = None,
     recording_share: float = 0.3,
@@ -146,6 +166,7 @@ def build_cache(
         seed=seed,
         sample_rate=sample_rate,
         num_ambients=num_ambients,
+        num_revoicings=num_revoicings,
         recordings="" if recordings is None else _fingerprint(Recordings.load(recordings)),
         recording_share=0.0 if recordings is None else recording_share,
     )
@@ -194,7 +215,9 @@ def load_cached(folder: Path) -> CachedVideo:
         surface_maps=surface_maps,
         action=audio[0],
         off_screen=audio[1],
-        ambient=audio[2:],
+        ambient=audio[2 : 2 + len(described["places"])],
+        revoiced=audio[2 + len(described["places"]) :],
+        revoiced_materials=tuple(tuple(materials) for materials in described.get("revoiced_materials", ())),
         events=tuple(_event(values) for values in described["events"]),
         places=tuple(from_dict(Place, place, where="place") for place in described["places"]),
         gestures=tuple((start, end) for start, end in described["gestures"]),
@@ -219,7 +242,8 @@ def _claim(root: Path, config: CacheConfig) -> None:
         temporary = path.with_name(f".config.{os.getpid()}.part")
         temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)
-    found = json.loads(path.read_text(encoding="utf-8"))
+    # Caches from before there were re-voicings name none.
+    found = {"num_revoicings": 0} | json.loads(path.read_text(encoding="utf-8"))
     if found != wanted:
         differing = sorted(key for key in wanted | found if wanted.get(key) != found.get(key))
         raise ConfigError(
@@ -280,7 +304,8 @@ def _render(root: Path, config: CacheConfig, split: Split, index: int) -> None:
         recordings = _worker_recordings
         if recordings is not None:
             recordings.used.clear()
-        audio = _voiced(take, config, sound_seed, recordings)
+        revoicings = [revoiced(take, seed=sound_seed, number=number) for number in range(config.num_revoicings)]
+        audio = _voiced(take, revoicings, config, sound_seed, recordings)
         np.save(temporary / "frames.npy", take.frames)
         np.save(temporary / "surfaces.npy", take.surface_maps)
         np.save(temporary / "audio.npy", audio)
@@ -294,6 +319,7 @@ def _render(root: Path, config: CacheConfig, split: Split, index: int) -> None:
                 to_dict(place) for place in variant_places(take.place, seed=sound_seed, count=config.num_ambients)
             ],
             "events": [_event_dict(event) for event in take.events],
+            "revoiced_materials": [[event.material for event in again.events] for again in revoicings],
             "gestures": [(float(start), float(end)) for start, end in take.gestures],
             "narrations": [(float(time), text) for time, text in take.narrations],
             "credits": () if recordings is None else recordings.credits(),
@@ -304,18 +330,20 @@ def _render(root: Path, config: CacheConfig, split: Split, index: int) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _voiced(take: Take, config: CacheConfig, seed: int, recordings: Recordings | None) -> NDArray[np.int16]:
-    """Return the stems (2 + A, S)."""
+def _voiced(
+    take: Take, revoicings: Sequence[Take], config: CacheConfig, seed: int, recordings: Recordings | None
+) -> NDArray[np.int16]:
+    """Return the stems (2 + A + V, S)."""
     events = [
         voice_events(
-            take,
+            heard,
             sample_rate=config.sample_rate,
             seed=seed,
             on_screen=on_screen,
             recordings=recordings,
             recording_share=config.recording_share,
         )
-        for on_screen in (True, False)
+        for heard, on_screen in ((take, True), (take, False), *((again, True) for again in revoicings))
     ]
     backgrounds = ambient_variants(
         take,
@@ -325,7 +353,7 @@ def _voiced(take: Take, config: CacheConfig, seed: int, recordings: Recordings |
         recordings=recordings,
         recording_share=config.recording_share,
     )
-    stems = np.concatenate([np.stack(events), backgrounds])
+    stems = np.concatenate([np.stack(events[:2]), backgrounds, *(again[None] for again in events[2:])])
     return np.clip(np.rint(stems * PCM_SCALE), -32768, 32767).astype(np.int16)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 
 from foleykit.world.types import Action, Material, SoundEvent, Take
@@ -30,7 +32,10 @@ ADJECTIVES: dict[Material, tuple[str, ...]] = {
 }
 
 
-def pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
+Word = TypeVar("Word", bound=str)
+
+
+def pick(options: tuple[Word, ...], rng: np.random.Generator) -> Word:
     """Return one of the options."""
     return options[rng.integers(len(options))]
 

@@ -13,9 +13,9 @@ from foleykit.world.modal import impact, impact_level_db, strike_rng, unit_peak
 from foleykit.world.noise import amplitude, band, convolve, shaped_noise
 from foleykit.world.pour import pour
 from foleykit.world.recordings import Recordings
-from foleykit.world.types import AMBIENCE_KINDS, AmbienceKind, Place, SoundEvent, Split, Stems, Take
+from foleykit.world.types import AMBIENCE_KINDS, MATERIALS, AmbienceKind, Place, SoundEvent, Split, Stems, Take
 
-_RECORDED, _ECHO, _AMBIENT, _VARIANT, _BODY = 301, 302, 303, 304, 305
+_RECORDED, _ECHO, _AMBIENT, _VARIANT, _BODY, _REVOICED = 301, 302, 303, 304, 305, 306
 
 
 def voice(
@@ -82,6 +82,25 @@ def voice_events(
         stem = _in_room(stem, take.place, sample_rate, distant=not on_screen)
     peak = float(np.abs(stem).max(initial=0))
     return stem * np.float32(0.9 / peak) if peak > 0.9 else stem
+
+
+def revoiced(take: Take, *, seed: int, number: int) -> Take:
+    """Return `take` with every body in the picture made of another material: it looks as it did and sounds otherwise.
+
+    A body is of one material throughout, `number` tells one re-voicing from the next.
+    """
+
+    def other(event: SoundEvent) -> SoundEvent:
+        if not event.on_screen:
+            return event
+        rng = np.random.default_rng((seed, _REVOICED, number, event.body_seed))
+        materials = [material for material in MATERIALS if material != event.material]
+        material = materials[rng.integers(len(materials))]
+        # What is stuffed has no modes, whatever it is made of.
+        is_hardened = event.shape == "soft" and material != "cloth"
+        return replace(event, material=material, shape="block" if is_hardened else event.shape)
+
+    return replace(take, events=tuple(other(event) for event in take.events))
 
 
 def event_level_db(event: SoundEvent) -> float:

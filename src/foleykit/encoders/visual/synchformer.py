@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ UNUSED = ("patch_embed.proj.weight", "patch_embed.proj.bias")
 
 @dataclass(frozen=True, kw_only=True)
 class SynchformerConfig:
+    kind: Literal["synchformer"] = "synchformer"
+    """Tells a saved encoder of this kind from others."""
     fps: float = 25.0
     """Frames per second."""
     size: int = 224
@@ -43,6 +46,8 @@ class SynchformerConfig:
     """Hidden channels of the feed-forward layers over `width`."""
 
     def __post_init__(self) -> None:
+        if self.kind != "synchformer":
+            raise ConfigError(f'kind is "synchformer", not "{self.kind}"')
         if self.width % self.num_heads:
             raise ConfigError(f"width {self.width} is not divisible by num_heads {self.num_heads}")
         if self.size % self.patch_size or self.segment_frames % self.patch_frames:

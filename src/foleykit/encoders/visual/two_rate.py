@@ -6,13 +6,22 @@ when it was struck needs every frame and little width.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foleykit.core.errors import ConfigError, InputError
+from foleykit.video.chunks import overlapping_chunks
+
+CHUNK_FRAMES = 250
+"""Frames of a stream that are encoded at a time, those of its neighbours included."""
+CONTEXT_FRAMES = 35
+"""Frames on either side of a chunk that its convolutions may look at; a multiple of the slow path's stride."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +262,21 @@ class TwoRateEncoder(nn.Module):
         """Return (B, T, ...): each slow entry of (B, T', ...) held until the next."""
         index = torch.arange(num_frames, device=slow.device) // self.config.slow_stride
         return slow[:, index.clamp(max=slow.shape[1] - 1)]
+
+
+@torch.inference_mode()
+def features_of(encoder: TwoRateEncoder, chunks: Iterable[NDArray[np.uint8]], device: torch.device) -> Tensor:
+    """Return features (T, D), on the CPU, of a stream of frame chunks (t, H, W, 3), in memory that does not grow.
+
+    Raises InputError when there are no frames or their size is not the encoder's.
+    """
+    parts = []
+    for pixels, left, right in overlapping_chunks(chunks, CHUNK_FRAMES, CONTEXT_FRAMES):
+        frames = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
+        parts.append(encoder(frames[None])[0].cpu()[left : len(pixels) - right].clone())
+    if not parts:
+        raise InputError("the model needs at least one video frame and got none")
+    return torch.cat(parts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,15 +25,10 @@ from foleykit.diffusion.held import Held
 from foleykit.diffusion.samplers import sample
 from foleykit.diffusion.windows import WindowPlan, cut, merge, part_of, plan_windows, touching
 from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
-from foleykit.encoders.visual.two_rate import TwoRateEncoder
+from foleykit.encoders.visual.two_rate import CHUNK_FRAMES, CONTEXT_FRAMES, TwoRateEncoder, features_of
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import AvConditioning, Denoiser
-from foleykit.video.chunks import overlapping_chunks
 
-CHUNK_FRAMES = 250
-"""Frames encoded at a time, those of its neighbours included, and latent frames decoded at a time."""
-CONTEXT_FRAMES = 35
-"""Frames on either side of a chunk that its convolutions may look at; a multiple of the slow path's stride."""
 WINDOWS_AT_ONCE = 8
 """Windows in one network call; bounds memory whatever the length of the video."""
 
@@ -111,18 +106,7 @@ class AvLdmPipeline:
 
         Raises InputError when there are no frames or their size is not the model's.
         """
-        parts = [
-            self._encode_chunk(pixels)[left : len(pixels) - right].clone()
-            for pixels, left, right in overlapping_chunks(chunks, CHUNK_FRAMES, CONTEXT_FRAMES)
-        ]
-        if not parts:
-            raise InputError("the model needs at least one video frame and got none")
-        return VideoFeatures(values=torch.cat(parts))
-
-    def _encode_chunk(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return features (t, D) of frames (t, H, W, 3)."""
-        frames = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float().div_(255)
-        return self.video(frames[None])[0].cpu()
+        return VideoFeatures(values=features_of(self.video, chunks, self.device))
 
     @torch.inference_mode()
     def retrieve(self, features: VideoFeatures) -> AmbientClip:

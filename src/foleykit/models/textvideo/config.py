@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, assert_never, get_args
 
 from foleykit.codecs.bigvgan import BigVganConfig
 from foleykit.codecs.magnitude_vae import MagnitudeVaeConfig
+from foleykit.codecs.wave_vae import WaveVaeConfig
 from foleykit.core.errors import ConfigError
 from foleykit.diffusion.samplers import SamplerName
-from foleykit.encoders.clip import ClipConfig
+from foleykit.encoders.clip import ClipConfig, ClipTextConfig
+from foleykit.encoders.text.words import WordEncoderConfig
 from foleykit.encoders.visual.synchformer import SynchformerConfig
+from foleykit.encoders.visual.two_rate import TwoRateConfig
 from foleykit.video.picks import FramePick
 
 InputActivation = Literal["selu", "silu"]
@@ -114,13 +117,18 @@ class TextVideoConfig:
     kind: Literal["textvideo"] = "textvideo"
     """Tells a saved model of this family from the others."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    codec: MagnitudeVaeConfig = field(default_factory=MagnitudeVaeConfig)
-    vocoder: BigVganConfig = field(default_factory=BigVganConfig)
-    clip: ClipConfig = field(default_factory=ClipConfig)
-    sync: SynchformerConfig = field(default_factory=SynchformerConfig)
+    codec: MagnitudeVaeConfig | WaveVaeConfig = field(default_factory=MagnitudeVaeConfig)
+    vocoder: BigVganConfig | None = field(default_factory=BigVganConfig)
+    """Mel to waveform; None behind a codec of waveforms."""
+    clip: ClipConfig | None = field(default_factory=ClipConfig)
+    """Encoders of pictures and text; None where `sync` sees and `words` reads."""
+    sync: SynchformerConfig | TwoRateConfig = field(default_factory=SynchformerConfig)
+    """What is seen of the timing; a two-rate encoder's features also stand for pictures."""
+    words: WordEncoderConfig | None = None
+    """Reader of a closed vocabulary, in place of CLIP's."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     picture_fps: float = 8.0
-    """Pictures per second that CLIP sees."""
+    """Pictures per second that CLIP sees, or means of a two-rate encoder's features per second."""
     frame_pick: FramePick = "nearest"
     """Which picture of a video stands for a moment."""
     window_seconds: float = 8.0
@@ -136,24 +144,53 @@ class TextVideoConfig:
             raise ConfigError(f'frame_pick is one of {", ".join(get_args(FramePick))}, not "{self.frame_pick}"')
         if codec.latent_width != network.latent_width:
             raise ConfigError(f"the codec has {codec.latent_width} latent channels, the network {network.latent_width}")
-        if (self.vocoder.num_mels, self.vocoder.hop_length) != (codec.mel.num_mels, codec.mel.hop_length):
-            raise ConfigError(
-                f"the vocoder takes {self.vocoder.num_mels} mel bins at a hop of {self.vocoder.hop_length} samples, "
-                f"the codec makes {codec.mel.num_mels} at {codec.mel.hop_length}"
-            )
+        self._check_sound()
+        if (self.clip is None) != isinstance(self.sync, TwoRateConfig) or (self.clip is None) == (self.words is None):
+            raise ConfigError("pictures and text are CLIP's beside Synchformer, or a two-rate encoder's and words'")
         for what, made, taken in (
-            ("pictures", self.clip.embedding_width, network.picture_width),
-            ("text", self.clip.text.width, network.text_width),
+            ("pictures", self.sync.width if self.clip is None else self.clip.embedding_width, network.picture_width),
+            ("text", self.text.width, network.text_width),
             ("synchronisation", self.sync.width, network.sync_width),
         ):
             if made != taken:
                 raise ConfigError(f"the encoder of {what} gives {made} channels, the network takes {taken}")
-        if self.sync.tokens_per_segment != network.sync_group or self.clip.text.num_tokens != network.num_text_tokens:
+        if self.sync_group != network.sync_group or self.text.num_tokens != network.num_text_tokens:
             raise ConfigError("sync_group and num_text_tokens of the network must be those of its encoders")
+        if isinstance(self.sync, TwoRateConfig) and self.sync.fps != self.frame_rate:
+            raise ConfigError(f"{self.sync.fps:g} video frames/s do not match {self.frame_rate:g} latent frames/s")
+        if self.sync.fps % self.picture_fps and self.clip is None:
+            raise ConfigError(f"{self.picture_fps:g} means per second are not of whole frames at {self.sync.fps:g}/s")
+
+    def _check_sound(self) -> None:
+        codec, vocoder = self.codec, self.vocoder
+        match codec:
+            case WaveVaeConfig():
+                if vocoder is not None:
+                    raise ConfigError("a codec of waveforms has its own vocoder; vocoder must be null")
+            case MagnitudeVaeConfig():
+                if vocoder is None:
+                    raise ConfigError("a codec of mels needs a vocoder")
+                if (vocoder.num_mels, vocoder.hop_length) != (codec.mel.num_mels, codec.mel.hop_length):
+                    raise ConfigError(
+                        f"the vocoder takes {vocoder.num_mels} mel bins at a hop of {vocoder.hop_length} samples, "
+                        f"the codec makes {codec.mel.num_mels} at {codec.mel.hop_length}"
+                    )
+            case _:
+                assert_never(codec)
+        if self.network.has_ambient and not isinstance(codec, WaveVaeConfig):
+            raise ConfigError("an ambient condition is encoded by a codec of waveforms")
+
+    @property
+    def text(self) -> ClipTextConfig | WordEncoderConfig:
+        """Whichever reads the text."""
+        if self.words is not None:
+            return self.words
+        assert self.clip is not None
+        return self.clip.text
 
     @property
     def sample_rate(self) -> int:
-        return self.codec.mel.sample_rate
+        return self.codec.sample_rate
 
     @property
     def hop_length(self) -> int:
@@ -171,6 +208,21 @@ class TextVideoConfig:
         return self.sync.fps
 
     @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """(H, W) of the frames that are taken; None where encoders scale frames of any size themselves."""
+        return (self.sync.size, self.sync.size) if isinstance(self.sync, TwoRateConfig) else None
+
+    @property
+    def sync_group(self) -> int:
+        """Synchronisation tokens of a stretch of video; a two-rate encoder has one for each frame."""
+        return 1 if isinstance(self.sync, TwoRateConfig) else self.sync.tokens_per_segment
+
+    @property
+    def segment_seconds(self) -> float:
+        """From the start of one stretch of video to that of the next."""
+        return 1 / self.sync.fps if isinstance(self.sync, TwoRateConfig) else self.sync.segment_seconds
+
+    @property
     def window_samples(self) -> int:
         return round(self.window_seconds * self.sample_rate)
 
@@ -182,10 +234,16 @@ class TextVideoConfig:
     def sequence_lengths(self, seconds: float) -> SequenceLengths:
         """Return the tokens of a clip of `seconds`, at least one of each kind.
 
-        Latent frames cover the clip; pictures and stretches of video are those that lie in it whole.
+        Latent frames cover the clip, as do a two-rate encoder's; pictures and longer stretches of video lie in it
+        whole.
         """
         return SequenceLengths(
             latents=max(1, math.ceil(seconds * self.sample_rate / self.hop_length)),
             pictures=max(1, int(self.picture_fps * seconds)),
-            segments=max(1, self.sync.num_segments(int(self.sync.fps * seconds))),
+            segments=max(1, self._num_segments(seconds)),
         )
+
+    def _num_segments(self, seconds: float) -> int:
+        if isinstance(self.sync, TwoRateConfig):
+            return math.ceil(round(self.sync.fps * seconds, 6))
+        return self.sync.num_segments(int(self.sync.fps * seconds))

@@ -1,4 +1,4 @@
-"""Batches to losses: flow matching with every condition dropped by chance of its own."""
+"""Batches to losses: what a text names; flow matching with every condition dropped by chance of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,71 @@ from torch import Tensor, nn
 from foleykit.core.errors import ConfigError
 from foleykit.core.types import Losses
 from foleykit.diffusion.flow import interpolate, logit_normal_times, velocity_target
+from foleykit.encoders.text.words import WordEncoder
 from foleykit.models.textvideo.network import Conditioning, Known, Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedSounds:
+    """What texts name, as 1 and 0, or what a reader makes of it, as logits."""
+
+    pairs: Tensor
+    """(B, A, M) this action on this material"""
+    actions: Tensor
+    """(B, A)"""
+    materials: Tensor
+    """(B, M)"""
+    background: Tensor
+    """(B, K)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextBatch:
+    ids: Tensor
+    """(B, N) int64 of a word encoder"""
+    named: NamedSounds
+
+
+class SupervisedReader(nn.Module):
+    """A word encoder and the linear heads that teach it, reading each text as a whole."""
+
+    def __init__(self, encoder: WordEncoder, *, num_actions: int, num_materials: int, num_backgrounds: int) -> None:
+        super().__init__()
+        width = encoder.config.width
+        self.encoder = encoder
+        self.pairs = nn.Linear(width, num_actions * num_materials)
+        self.actions = nn.Linear(width, num_actions)
+        self.materials = nn.Linear(width, num_materials)
+        self.background = nn.Linear(width, num_backgrounds)
+
+    def forward(self, ids: Tensor) -> NamedSounds:
+        """Return what `ids` (B, N) seem to name, as logits."""
+        pooled = self.encoder(ids).pooled
+        return NamedSounds(
+            pairs=self.pairs(pooled).unflatten(1, (self.actions.out_features, -1)),
+            actions=self.actions(pooled),
+            materials=self.materials(pooled),
+            background=self.background(pooled),
+        )
+
+
+class TextObjective(nn.Module):
+    """Cross-entropy of everything that a text may name, summed over all there is and averaged over texts."""
+
+    def __init__(self, reader: SupervisedReader) -> None:
+        super().__init__()
+        self.model = reader
+
+    def forward(self, batch: TextBatch, generator: torch.Generator) -> Losses:
+        read = self.model(batch.ids)
+        parts = {
+            name: nn.functional.binary_cross_entropy_with_logits(
+                getattr(read, name), getattr(batch.named, name), reduction="sum"
+            )
+            / len(batch.ids)
+            for name in ("pairs", "actions", "materials", "background")
+        }
+        return Losses(total=torch.stack(list(parts.values())).sum(), parts=parts)
 
 
 @dataclass(frozen=True, kw_only=True)

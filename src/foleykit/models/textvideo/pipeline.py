@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
+from foleykit.audio.ambient import AmbientClip, load_library, mirror_to, quietest
 from foleykit.codecs.bigvgan import BigVgan
 from foleykit.codecs.magnitude_vae import MagnitudeVae
 from foleykit.codecs.vocode import vocode
+from foleykit.codecs.wave_vae import WaveVae, WaveVaeConfig
 from foleykit.core.checkpoint import build_with_weights, frozen, with_weights
 from foleykit.core.config import load_config
 from foleykit.core.errors import InputError
@@ -25,19 +27,14 @@ from foleykit.diffusion.guidance import guide
 from foleykit.diffusion.held import Held
 from foleykit.diffusion.samplers import sample
 from foleykit.diffusion.windows import WindowPlan, cut, merge, part_of, plan_windows, touching
-from foleykit.encoders.clip import ClipImageTower, ClipTextTower, restore_positions
-from foleykit.encoders.text.clip_tokens import ClipTokenizer, read_merges
-from foleykit.encoders.visual.pictures import centred, squeezed
-from foleykit.encoders.visual.synchformer import Synchformer
+from foleykit.encoders.text.readers import Reader, load_reader
+from foleykit.encoders.visual.sights import Sight, load_sight
 from foleykit.models.textvideo.config import TextVideoConfig
 from foleykit.models.textvideo.network import Conditioning, Known, Network, Prepared
 
-PICTURES_AT_ONCE = 8
-SEGMENTS_AT_ONCE = 2
 WINDOWS_AT_ONCE = 4
 """In one network call; bounds memory whatever the length of the video."""
 TEXTS_KEPT = 8
-MERGES_NAME = "merges.txt"
 EXACT = ("latent_mean", "latent_deviation")
 """Statistics that stay in float32 whatever the network's precision."""
 
@@ -49,7 +46,7 @@ class VideoFeatures:
     pictures: Tensor
     """(P, W) at the config's `picture_fps`"""
     segments: Tensor
-    """(S, 8, W) synchronisation tokens of stretches of video, one stretch every 0.32 s"""
+    """(S, G, W) G synchronisation tokens of each stretch of video, one stretch every `segment_seconds`"""
     seconds: float
     """Length of the video; the features may reach beyond it, where its last picture was held."""
 
@@ -87,12 +84,13 @@ def plan_clip(config: TextVideoConfig, seconds: float, shots: Sequence[float] = 
     """Return the windows of a clip of `seconds`; they prefer to start at `shots`, also in seconds.
 
     A clip no longer than a window and half an overlap is one of its own length. In a longer one windows start with a
-    stretch of video, so that each sees what it would see as a clip of its own, and the last may reach beyond the end.
+    stretch of video or, where pictures are rarer, with a picture, so that each sees what it would see as a clip of its
+    own, and the last may reach beyond the end.
     """
     if seconds <= config.window_seconds + config.overlap_seconds / 2:
         own = config.sequence_lengths(seconds)
         return ClipWindows(latents=_one(own.latents), pictures=_one(own.pictures), segments=_one(own.segments))
-    unit = config.sync.segment_seconds
+    unit = max(config.segment_seconds, 1 / config.picture_fps)
     window = config.sequence_lengths(config.window_seconds)
     plan = plan_windows(
         math.ceil(round(seconds / unit, 6)),
@@ -109,12 +107,29 @@ def plan_clip(config: TextVideoConfig, seconds: float, shots: Sequence[float] = 
     return ClipWindows(
         latents=on_axis(window.latents, config.frame_rate),
         pictures=on_axis(window.pictures, config.picture_fps),
-        segments=on_axis(window.segments, 1 / unit),
+        segments=on_axis(window.segments, 1 / config.segment_seconds),
     )
 
 
 def _one(length: int) -> WindowPlan:
     return WindowPlan(length=length, window=length, starts=(0,))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Wish:
+    """What a clip is to sound like."""
+
+    features: VideoFeatures
+    prompt: str
+    negative_prompt: str
+    ambient: NDArray[np.float32] | None
+    """(1, S)"""
+
+    def worded(self, cue: Cue) -> Wish:
+        """Return the same under the prompts of `cue`, where it has any."""
+        return replace(
+            self, prompt=cue.prompt or self.prompt, negative_prompt=cue.negative_prompt or self.negative_prompt
+        )
 
 
 class TextVideoPipeline:
@@ -125,77 +140,75 @@ class TextVideoPipeline:
         config: TextVideoConfig,
         *,
         network: Network,
-        codec: MagnitudeVae,
-        vocoder: BigVgan,
-        image: ClipImageTower,
-        text: ClipTextTower,
-        sync: Synchformer,
-        tokenizer: ClipTokenizer,
+        codec: MagnitudeVae | WaveVae,
+        vocoder: BigVgan | None,
+        sight: Sight,
+        reader: Reader,
+        library: Sequence[AmbientClip] = (),
         device: str = "cpu",
     ) -> None:
         self.config = config
         self.device = torch.device(device)
         self.network = frozen(network, self.device)
         self.codec = frozen(codec, self.device)
-        self.vocoder = frozen(vocoder, self.device)
-        self.image = frozen(image, self.device)
-        self.text = frozen(text, self.device)
-        self.sync = frozen(sync, self.device)
-        self.tokenizer = tokenizer
+        self.vocoder = None if vocoder is None else frozen(vocoder, self.device)
+        self.sight = sight
+        self.reader = reader
+        self.library = tuple(library)
         # Takes of one video share their texts.
         self.encode_text = lru_cache(maxsize=TEXTS_KEPT)(self._encode_text)
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> TextVideoPipeline:
-        """Load a saved model: config.json, one safetensors file per part, and the vocabulary `merges.txt`.
+        """Load a saved model: config.json, one safetensors file per part, the folder `ambient` where it has a library.
 
-        Network and encoders hold their weights in `dtype`, codec and vocoder in float32. Raises ModelError when a part
-        is missing or does not fit.
+        Beside CLIP lies its vocabulary `merges.txt`. Network and published encoders hold their weights in `dtype`, all
+        else in float32. Raises ModelError when a part is missing or does not fit.
         """
         config = load_config(TextVideoConfig, folder / "config.json")
         network = build_with_weights(lambda: Network(config.network), folder / "network.safetensors", dtype)
         with safe_open(folder / "network.safetensors", "pt") as file:
             for name in EXACT:
                 setattr(network, name, file.get_tensor(name).float())
-        image = build_with_weights(lambda: ClipImageTower(config.clip), folder / "image.safetensors", dtype)
-        text = build_with_weights(lambda: ClipTextTower(config.clip), folder / "text.safetensors", dtype)
-        for tower in (image, text):
-            restore_positions(tower)
-        merges = read_merges(folder / MERGES_NAME, config.clip.text.vocabulary_size)
+        codec, vocoder = load_sound(config, folder)
         return cls(
             config,
             network=network,
-            codec=with_weights(MagnitudeVae(config.codec), folder / "codec.safetensors"),
-            vocoder=with_weights(BigVgan(config.vocoder), folder / "vocoder.safetensors"),
-            image=image,
-            text=text,
-            sync=build_with_weights(lambda: Synchformer(config.sync), folder / "sync.safetensors", dtype),
-            tokenizer=ClipTokenizer(merges, num_tokens=config.clip.text.num_tokens),
+            codec=codec,
+            vocoder=vocoder,
+            sight=load_sight(
+                config.sync, config.clip, folder, picture_fps=config.picture_fps, device=device, dtype=dtype
+            ),
+            reader=load_reader(config.words or config.clip, folder, device=device, dtype=dtype),
+            library=load_library(folder / "ambient", config.sample_rate) if config.network.has_ambient else (),
             device=device,
         )
 
     def __call__(
         self,
-        pictures: Iterable[NDArray[np.uint8]],
         frames: Iterable[NDArray[np.uint8]],
+        pictures: Iterable[NDArray[np.uint8]] = (),
         *,
         num_samples: int,
         prompt: str = "",
         negative_prompt: str = "",
+        ambient: AmbientClip | None = None,
         seed: int = 0,
         num_steps: int | None = None,
         guidance_scale: float | None = None,
     ) -> NDArray[np.float32]:
-        """Return a waveform (1, `num_samples`) of one video, given in chunks (t, H, W, 3) at two rates.
+        """Return a waveform (1, `num_samples`) of one video, given in chunks (t, H, W, 3) at one or two rates.
 
-        `pictures` come at the config's `picture_fps`, `frames` at its `video_fps`, both of any size.
+        `frames` come at the config's `video_fps`, of its `frame_size` if it has one. CLIP, where there is one, sees
+        `pictures`, which come at `picture_fps`. Without `ambient` the ambience is the model's own choice.
         """
-        features = self.encode(pictures, frames, seconds=num_samples / self.config.sample_rate)
+        features = self.encode(frames, pictures, seconds=num_samples / self.config.sample_rate)
         return self.generate(
             features,
             num_samples=num_samples,
             prompt=prompt,
             negative_prompt=negative_prompt,
+            ambient=None if ambient is None else ambient.waveform,
             seed=seed,
             num_steps=num_steps,
             guidance_scale=guidance_scale,
@@ -203,65 +216,35 @@ class TextVideoPipeline:
 
     @torch.inference_mode()
     def encode(
-        self, pictures: Iterable[NDArray[np.uint8]], frames: Iterable[NDArray[np.uint8]], *, seconds: float
+        self,
+        frames: Iterable[NDArray[np.uint8]],
+        pictures: Iterable[NDArray[np.uint8]] = (),
+        *,
+        seconds: float,
     ) -> VideoFeatures:
         """Return features of a video of `seconds`, given as `__call__` takes it, in memory that does not grow.
 
-        Raises InputError where there is not one picture.
+        Raises InputError where there is not one picture or frame.
         """
-        embeddings = torch.cat([self._embed(part) for part in pieces(pictures, PICTURES_AT_ONCE)] or [torch.empty(0)])
-        if not len(embeddings):
-            raise InputError("the model needs at least one picture and got none")
         # Shots move windows, but not the end of the last one.
         plan = plan_clip(self.config, seconds)
-        segments = list(self._segments(frames, plan.segments.length))
-        return VideoFeatures(
-            pictures=held(embeddings, plan.pictures.length), segments=torch.cat(segments), seconds=seconds
-        )
+        seen, segments = self.sight.encode(frames, pictures, plan.segments.length)
+        return VideoFeatures(pictures=held(seen, plan.pictures.length), segments=segments, seconds=seconds)
 
-    def _embed(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return (t, W) of pictures (t, H, W, 3)."""
-        pictures = squeezed(torch.from_numpy(pixels).permute(0, 3, 1, 2), self.config.clip.image.input_size)
-        return self.image(pictures.to(self.device)).cpu()
-
-    def _segments(self, frames: Iterable[NDArray[np.uint8]], count: int) -> Iterator[Tensor]:
-        """Yield synchronisation tokens (n, 8, W) of the first `count` stretches; the last frame is held at the end."""
-        config = self.config.sync
-        length, stride = config.segment_frames, config.segment_stride
-        waiting: list[Tensor] = []
-        missing = count
-        for pixels in pieces(frames, stride):
-            waiting.extend(centred(torch.from_numpy(pixels).permute(0, 3, 1, 2), config.size))
-            while missing and len(waiting) >= (enough := length + stride * (min(missing, SEGMENTS_AT_ONCE) - 1)):
-                made = self._see(waiting[:enough])
-                yield made
-                missing -= len(made)
-                del waiting[: stride * len(made)]
-        if missing and not waiting:
-            raise InputError("the model needs at least one video frame and got none")
-        while missing:
-            waiting.extend(waiting[-1:] * max(0, length - len(waiting)))
-            made = self._see(waiting[:length])
-            yield made
-            missing -= 1
-            # One frame stays to be held.
-            del waiting[: min(stride, len(waiting) - 1)]
-
-    def _see(self, frames: Sequence[Tensor]) -> Tensor:
-        """Return (n, 8, W) of as many stretches as lie in `frames`, each (3, H, W)."""
-        config = self.config.sync
-        stretches = [
-            torch.stack(list(frames[start : start + config.segment_frames]))
-            for start in range(0, len(frames) - config.segment_frames + 1, config.segment_stride)
-        ]
-        return self.sync(torch.stack(stretches).to(self.device)).cpu()
+    def unread(self, text: str) -> tuple[str, ...]:
+        """Return the words of `text` that have no effect."""
+        return self.reader.unread(text)
 
     @torch.inference_mode()
     def _encode_text(self, text: str) -> Tensor:
         """Return tokens (N, W) of `text`; of an empty one the stored features, which training used."""
         if not text.strip():
             return self.network.null_text.float()
-        return self.text(self.tokenizer([text]).to(self.device))[0]
+        return self.reader.read(text)
+
+    def quiet(self) -> AmbientClip:
+        """Return the library's quietest clip: it asks for action sound alone."""
+        return quietest(self.library)
 
     @torch.inference_mode()
     def generate(
@@ -271,6 +254,7 @@ class TextVideoPipeline:
         num_samples: int,
         prompt: str = "",
         negative_prompt: str = "",
+        ambient: NDArray[np.float32] | None = None,
         seed: int = 0,
         num_steps: int | None = None,
         guidance_scale: float | None = None,
@@ -279,8 +263,9 @@ class TextVideoPipeline:
     ) -> NDArray[np.float32]:
         """Return a waveform (1, `num_samples`) for `features` and `prompt`, led away from `negative_prompt`.
 
-        `shots` are times in seconds of picture cuts, where windows prefer to start; `progress` hears the share done.
-        Raises InputError when features and samples do not cover the same time.
+        `ambient` (1, S) is a recording whose ambience is taken, by a model with an ambient condition. `shots` are times
+        in seconds of picture cuts, where windows prefer to start; `progress` hears the share done. Raises InputError
+        when features and samples do not cover the same time and when `ambient` is empty.
         """
         return next(
             self.versions(
@@ -288,6 +273,7 @@ class TextVideoPipeline:
                 num_samples=num_samples,
                 prompt=prompt,
                 negative_prompt=negative_prompt,
+                ambient=ambient,
                 seed=seed,
                 num_steps=num_steps,
                 guidance_scale=guidance_scale,
@@ -304,6 +290,7 @@ class TextVideoPipeline:
         num_samples: int,
         prompt: str = "",
         negative_prompt: str = "",
+        ambient: NDArray[np.float32] | None = None,
         seed: int = 0,
         num_steps: int | None = None,
         guidance_scale: float | None = None,
@@ -327,27 +314,23 @@ class TextVideoPipeline:
         plan = plan_clip(config, features.seconds, shots)
         steps = config.sampling.num_steps if num_steps is None else num_steps
         scale = config.sampling.guidance_scale if guidance_scale is None else guidance_scale
-        conditional, null = self.conditions(features, plan, prompt=prompt, negative_prompt=negative_prompt)
+        wish = Wish(features=features, prompt=prompt, negative_prompt=negative_prompt, ambient=ambient)
+        conditional, null = self._known(wish, plan)
         latents = self.denoise(
             self._noise(seed, plan.latents.length),
             plan.latents,
             conditional,
             null,
-            regions=self._regions(features, plan, cues, prompt, negative_prompt),
+            regions=self._regions(wish, plan, cues),
             num_steps=steps,
             guidance_scale=scale,
             progress=progress,
         )
-        yield self._vocode(latents, plan.latents, num_samples)
+        yield self._sound(latents, plan.latents, num_samples, seed)[None]
         for reroll in rerolls:
             free = reroll.positions(config.frame_rate, plan.latents.length)
             part, stretch = plan.part(touching(plan.latents, free))
-            conditional, null = self.conditions(
-                features,
-                part,
-                prompt=reroll.prompt or prompt,
-                negative_prompt=reroll.negative_prompt or negative_prompt,
-            )
+            conditional, null = self._known(wish.worded(reroll), part)
             held = Held(
                 data=self.network.normalise(latents), noise=self._noise(reroll.seed, plan.latents.length), free=free
             )
@@ -356,25 +339,26 @@ class TextVideoPipeline:
                 part.latents,
                 conditional,
                 null,
-                regions=[]
-                if reroll.has_text
-                else self._regions(features, part, cues, prompt, negative_prompt, stretch),
+                regions=[] if reroll.has_text else self._regions(wish, part, cues, stretch),
                 num_steps=steps,
                 guidance_scale=scale,
                 held=held.part(stretch),
                 progress=progress,
             )
             latents = replace(held, data=latents).filled(sampled, stretch)
-            yield self._vocode(latents, plan.latents, num_samples)
+            yield self._sound(latents, plan.latents, num_samples, seed)[None]
+
+    def _known(self, wish: Wish, plan: ClipWindows) -> tuple[Prepared, Prepared]:
+        return self.conditions(
+            wish.features,
+            plan,
+            prompt=wish.prompt,
+            negative_prompt=wish.negative_prompt,
+            ambient=wish.ambient,
+        )
 
     def _regions(
-        self,
-        features: VideoFeatures,
-        plan: ClipWindows,
-        cues: Sequence[Cue],
-        prompt: str,
-        negative_prompt: str,
-        stretch: slice | None = None,
+        self, wish: Wish, plan: ClipWindows, cues: Sequence[Cue], stretch: slice | None = None
     ) -> list[Region]:
         """Return what holds in the stretches of `cues`, as far as they lie in `plan`, which covers `stretch`."""
         stretch = stretch or slice(0, plan.latents.length)
@@ -385,54 +369,70 @@ class TextVideoPipeline:
             if positions.start >= positions.stop:
                 continue
             part, covered = plan.part(touching(plan.latents, positions))
-            conditional, null = self.conditions(
-                features,
-                part,
-                prompt=cue.prompt or prompt,
-                negative_prompt=cue.negative_prompt or negative_prompt,
-            )
+            conditional, null = self._known(wish.worded(cue), part)
             regions.append(
                 Region(positions=positions, stretch=covered, plan=part.latents, conditional=conditional, null=null)
             )
         return regions
 
     def _noise(self, seed: int, length: int) -> Tensor:
+        return self._draws(seed, length)[0].to(self.device)
+
+    def _draws(self, seed: int, length: int) -> tuple[Tensor, torch.Generator]:
+        """Return the noise (D, L) that sampling starts from, and what draws the codec's after it."""
         # Drawn on the CPU, so that a seed means the same sound on every device.
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(self.config.network.latent_width, length, generator=generator).to(self.device)
-
-    def _vocode(self, latents: Tensor, plan: WindowPlan, num_samples: int) -> NDArray[np.float32]:
-        """Return the waveform (1, `num_samples`) of `latents` (D, L)."""
-        mel = self.decode(latents, plan)
-        num_columns = -(-num_samples // self.config.codec.mel.hop_length)
-        return vocode(self.vocoder, mel[:, :num_columns], self.config.vocoder.hop_length)[None, :num_samples]
+        return torch.randn(self.config.network.latent_width, length, generator=generator), generator
 
     def conditions(
-        self, features: VideoFeatures, plan: ClipWindows, *, prompt: str, negative_prompt: str
+        self,
+        features: VideoFeatures,
+        plan: ClipWindows,
+        *,
+        prompt: str,
+        negative_prompt: str,
+        ambient: NDArray[np.float32] | None = None,
     ) -> tuple[Prepared, Prepared]:
         """Return what each window knows, and the one condition that guidance leads away from.
 
-        Its text is the negative prompt; it knows no video, as in a tenth of the training.
+        Its text is the negative prompt; it knows no video, as in a part of the training, and the same ambience, which
+        is therefore heard at its own level.
         """
         windows = cut(held(features.pictures, plan.pictures.length).T, plan.pictures).transpose(1, 2)
-        stretches = features.segments.flatten(1).T  # (8 W, S)
+        stretches = features.segments.flatten(1).T  # (G W, S)
         tokens = cut(stretches[:, : plan.segments.length], plan.segments).transpose(1, 2)
         group = self.config.network.sync_group
+        heard = None if ambient is None else self._ambient_latents(ambient)
         shown = Conditioning(
             pictures=windows.to(self.device),
             sync=tokens.unflatten(2, (group, -1)).flatten(1, 2).to(self.device),
             text=self.encode_text(prompt).expand(len(windows), -1, -1),
+            ambient=None if heard is None else heard.expand(len(windows), -1, -1),
         )
         negative = replace(
-            shown, pictures=shown.pictures[:1], sync=shown.sync[:1], text=self.encode_text(negative_prompt)[None]
+            shown,
+            pictures=shown.pictures[:1],
+            sync=shown.sync[:1],
+            text=self.encode_text(negative_prompt)[None],
+            ambient=heard,
         )
-        no, yes = torch.zeros(1, dtype=torch.bool), torch.ones(1, dtype=torch.bool)
-        unseen = Known(video=no.to(self.device), text=yes.to(self.device), transcript=no, ambient=no)
+        no, yes = (torch.tensor([known], device=self.device) for known in (False, True))
+        unseen = Known(video=no, text=yes, transcript=no, ambient=yes)
         length = plan.latents.width
         return (
             self.network.prepare(shown, length),
             self.network.prepare(self.network.with_nulls(negative, unseen), length),
         )
+
+    def _ambient_latents(self, waveform: NDArray[np.float32]) -> Tensor:
+        """Return latents (1, D, L) of an ambient clip, cut or mirrored to the window's length."""
+        if not isinstance(self.codec, WaveVae):
+            raise InputError("this model has no place for an ambient clip; leave it out")
+        samples = torch.from_numpy(np.ascontiguousarray(waveform.mean(axis=0), dtype=np.float32))
+        if samples.numel() < self.config.hop_length:
+            raise InputError("the ambient recording is shorter than a twentieth of a second; give a longer one")
+        latents = self.codec.encode(mirror_to(samples, self.config.ambient_samples)[None, None].to(self.device))
+        return self.network.normalise(latents)
 
     @torch.inference_mode()
     def denoise(
@@ -475,18 +475,30 @@ class TextVideoPipeline:
         )
         return self.network.unnormalise(normalised)
 
-    @torch.inference_mode()
-    def decode(self, latents: Tensor, plan: WindowPlan) -> Tensor:
-        """Return log-mel (M, 2 L) of `latents` (D, L), window by window, cross-faded where they overlap.
+    def _sound(self, latents: Tensor, plan: WindowPlan, num_samples: int, seed: int) -> NDArray[np.float32]:
+        """Return samples (S,) of `latents` (D, L)."""
+        if isinstance(self.codec, WaveVae):
+            _, generator = self._draws(seed, plan.length)
+            noise = torch.randn(self.codec.noise_shape(latents[None]), generator=generator).to(self.device)
+            waveform: NDArray[np.float32] = self.codec.decode(latents[None], noise)[0, 0, :num_samples].cpu().numpy()
+            return waveform
+        assert self.vocoder is not None
+        mel = decode_windows(self.codec, latents, plan)
+        num_columns = -(-num_samples // self.codec.config.mel.hop_length)
+        return vocode(self.vocoder, mel[:, :num_columns], self.vocoder.config.hop_length)[:num_samples]
 
-        The decoder attends over all it is given, and has been trained on windows.
-        """
-        rate = self.config.codec.downsampling
-        decoded = torch.cat([self.codec.decode(window[None]) for window in cut(latents, plan)])
-        fine = WindowPlan(
-            length=rate * plan.length, window=rate * plan.window, starts=tuple(rate * start for start in plan.starts)
-        )
-        return merge(decoded, fine)
+
+def decode_windows(codec: MagnitudeVae, latents: Tensor, plan: WindowPlan) -> Tensor:
+    """Return log-mel (M, 2 L) of `latents` (D, L), window by window, cross-faded where they overlap.
+
+    The decoder attends over all it is given, and has been trained on windows.
+    """
+    rate = codec.config.downsampling
+    decoded = torch.cat([codec.decode(window[None]) for window in cut(latents, plan)])
+    fine = WindowPlan(
+        length=rate * plan.length, window=rate * plan.window, starts=tuple(rate * start for start in plan.starts)
+    )
+    return merge(decoded, fine)
 
 
 class Guidance:
@@ -532,8 +544,11 @@ def held(values: Tensor, length: int) -> Tensor:
     return torch.cat((values, values[-1:].expand(max(0, length - len(values)), -1)))[:length]
 
 
-def pieces(chunks: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield the frames of `chunks` (t, H, W, 3) in pieces of at most `size`."""
-    for chunk in chunks:
-        for start in range(0, len(chunk), size):
-            yield chunk[start : start + size]
+def load_sound(config: TextVideoConfig, folder: Path) -> tuple[MagnitudeVae | WaveVae, BigVgan | None]:
+    """Return the codec of a model folder, and the vocoder that one of mels has beside it."""
+    path = folder / "codec.safetensors"
+    if isinstance(config.codec, WaveVaeConfig):
+        return with_weights(WaveVae(config.codec), path), None
+    assert config.vocoder is not None
+    vocoder = with_weights(BigVgan(config.vocoder), folder / "vocoder.safetensors")
+    return with_weights(MagnitudeVae(config.codec), path), vocoder

@@ -6,10 +6,16 @@ from dataclasses import replace
 from typing import Literal, assert_never
 
 from foleykit.codecs.bigvgan import BigVganConfig, bigvgan_16k, bigvgan_v2_44k
+from foleykit.codecs.istft_vocoder import IstftVocoderConfig
 from foleykit.codecs.magnitude_vae import MagnitudeVaeConfig, vae_16k, vae_44k
+from foleykit.codecs.mel_vae import MelVaeConfig
+from foleykit.codecs.wave_vae import WaveVaeConfig, mel_48k
 from foleykit.encoders.clip import ClipConfig, ClipImageConfig, ClipTextConfig
+from foleykit.encoders.text.words import WordEncoderConfig
 from foleykit.encoders.visual.synchformer import SynchformerConfig
+from foleykit.encoders.visual.two_rate import TwoRateConfig
 from foleykit.models.textvideo.config import NetworkConfig, SamplingConfig, TextVideoConfig
+from foleykit.world.prompts import WORDS
 
 MMAudioName = Literal["small-16k", "small-44k", "medium-44k", "large-44k", "large-44k-v2"]
 
@@ -55,21 +61,89 @@ def textvideo_network() -> NetworkConfig:
     )
 
 
+def textvideo() -> TextVideoConfig:
+    """Return the whole of it: CLIP and Synchformer, and a codec of 48 kHz sound with 64 channels."""
+    mel = mel_48k()
+    return TextVideoConfig(
+        network=textvideo_network(),
+        codec=WaveVaeConfig(
+            mel_vae=MelVaeConfig(mel=mel, width=512, latent_width=64, num_blocks=4, num_halvings=3),
+            vocoder=IstftVocoderConfig(mel=mel, n_fft=960, width=512, num_blocks=8),
+        ),
+        vocoder=None,
+    )
+
+
 def tiny_textvideo_network() -> NetworkConfig:
-    """Return a network of 4 million parameters, which half precision keeps in 8 MB."""
+    """Return a network of 4 million parameters, which half precision keeps in 8 MB.
+
+    It has no place for a transcript: nobody speaks in the world that it is trained on.
+    """
     return NetworkConfig(
-        latent_width=32,
-        picture_width=96,
-        sync_width=96,
+        latent_width=48,
+        picture_width=192,
+        sync_width=192,
         text_width=96,
-        num_text_tokens=24,
-        num_transcript_tokens=24,
-        ambient_pool=4,
+        num_text_tokens=32,
+        ambient_pool=5,
+        sync_group=1,
         width=96,
         num_heads=3,
         num_joint_blocks=2,
         num_fused_blocks=4,
         input_activation="silu",
+    )
+
+
+def tiny_textvideo() -> TextVideoConfig:
+    """Return the model that is trained on the world: tiny-avldm's eyes, a reader of the world's words, 48 kHz sound."""
+    return TextVideoConfig(
+        network=tiny_textvideo_network(),
+        codec=WaveVaeConfig(),
+        vocoder=None,
+        clip=None,
+        sync=TwoRateConfig(),
+        words=WordEncoderConfig(words=WORDS),
+        sampling=SamplingConfig(num_steps=16, guidance_scale=3.0),
+        picture_fps=5.0,
+        window_seconds=3.0,
+        overlap_seconds=0.6,
+    )
+
+
+def debug_tiny() -> TextVideoConfig:
+    """Return tiny-textvideo's structure small enough to train for a few steps inside a test."""
+    mel = mel_48k()
+    return replace(
+        tiny_textvideo(),
+        network=replace(
+            tiny_textvideo_network(),
+            latent_width=8,
+            picture_width=32,
+            sync_width=32,
+            text_width=16,
+            width=32,
+            num_heads=2,
+            num_joint_blocks=1,
+            num_fused_blocks=1,
+        ),
+        codec=WaveVaeConfig(
+            mel_vae=MelVaeConfig(mel=mel, width=16, latent_width=8, num_blocks=1, num_halvings=3),
+            vocoder=IstftVocoderConfig(mel=mel, n_fft=960, width=16, num_blocks=1),
+        ),
+        sync=TwoRateConfig(
+            size=32,
+            width=32,
+            sound_width=8,
+            motion_width=8,
+            num_motion_blocks=1,
+            appearance_width=8,
+            num_temporal_blocks=1,
+        ),
+        words=WordEncoderConfig(words=WORDS, width=16, num_blocks=1, num_heads=2),
+        sampling=SamplingConfig(num_steps=2),
+        window_seconds=1.0,
+        overlap_seconds=0.2,
     )
 
 

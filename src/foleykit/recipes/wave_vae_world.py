@@ -1,0 +1,189 @@
+"""Training a waveform autoencoder on the world's sound and on recordings, first alone, then against discriminators."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from foleykit.codecs.hifigan_discriminators import (
+    HifiGanDiscriminators,
+    HifiGanDiscriminatorsConfig,
+    small_discriminators,
+)
+from foleykit.codecs.wave_vae import WaveVae, WaveVaeConfig
+from foleykit.codecs.wave_vae_objective import WaveVaeObjective, WaveVaeObjectiveConfig
+from foleykit.core.checkpoint import save_weights
+from foleykit.core.errors import ConfigError
+from foleykit.evaluation.metrics.effective_bandwidth import effective_bandwidth
+from foleykit.evaluation.vocoder import reconstruction_scores
+from foleykit.recipes.avldm_batches import AudioBatches
+from foleykit.recipes.hifigan_vocoder import VocoderBatches, recorded, world_clips
+from foleykit.recipes.stage_defaults import StageDefaults
+from foleykit.recipes.world_data import WorldDataArgs, open_world
+from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
+from foleykit.training.loop import step_generator
+from foleykit.training.processes import join_processes
+
+DEFAULTS = StageDefaults(num_steps=4600, batch_size=8, learning_rate=1e-3)
+CROP_FRAMES = 24
+"""Latent frames of a training crop."""
+START_BATCHES = 64
+"""Batches whose principal components the autoencoder starts from."""
+STATISTICS_BATCHES = 16
+"""Batches over which the mean and the deviation of latents are measured at the end."""
+HELD_OUT_RECORDINGS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveVaeTrainArgs:
+    """One run."""
+
+    codec: WaveVaeConfig
+    data: WorldDataArgs
+    """Long videos whose sound is learnt, rendered at the codec's rate, and recordings that are learnt as they are."""
+    output: Path
+    """Folder of the weights, checkpoints and log."""
+    num_steps: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    seed: int = 0
+    device: str = "cpu"
+    resume: bool = True
+    checkpoint_every: int = 200
+    recording_share: float = 0.3
+    """Share of crops that are cut from recordings where there are some."""
+    solo_share: float = 0.87
+    """Share of the steps, at the start, without discriminators: with them a step costs five times as much."""
+    discriminators: HifiGanDiscriminatorsConfig = field(default_factory=small_discriminators)
+
+    def __post_init__(self) -> None:
+        if self.data.sample_rate != self.codec.sample_rate:
+            raise ConfigError(
+                f"the codec is of {self.codec.sample_rate} Hz, the long videos of {self.data.sample_rate} Hz; "
+                "render them at the codec's rate"
+            )
+        if not 0 <= self.recording_share <= 1 or not 0 <= self.solo_share <= 1:
+            raise ConfigError(
+                f"recording_share {self.recording_share} and solo_share {self.solo_share} must be from 0 to 1"
+            )
+
+
+def train_wave_vae(args: WaveVaeTrainArgs, *, on_step: Callable[[int, float], None] | None = None) -> Path:
+    """Train the codec, centre and scale its latents, and return its folder."""
+    num_steps = args.num_steps or DEFAULTS.num_steps
+    training = AdversarialConfig(
+        num_steps=num_steps,
+        learning_rate=args.learning_rate or DEFAULTS.learning_rate,
+        adversarial_start=round(args.solo_share * num_steps),
+        max_gradient_norm=5.0,
+        checkpoint_every=args.checkpoint_every,
+        validate_every=args.checkpoint_every,
+        seed=args.seed,
+    )
+    batches = VocoderBatches(
+        world=AudioBatches(
+            videos=open_world(args.data, "train"),
+            num_samples=CROP_FRAMES * args.codec.hop_length,
+            batch_size=args.batch_size or DEFAULTS.batch_size,
+            device=args.device,
+            seed=args.seed,
+        ),
+        recordings=recorded(args.data.recordings, "train", args.codec.sample_rate),
+        recording_share=args.recording_share,
+    )
+    unseen = replace(batches, world=replace(batches.world, seed=args.seed + 1))
+    objective = objective_of(args).to(args.device)
+    start_(objective.generator, unseen)
+    held_out = held_out_clips(args)
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, WaveVae)
+        return {
+            f"{source}/{name}": value
+            for source, clips in held_out.items()
+            for name, value in score_wave_vae(model, clips).items()
+        }
+
+    args.output.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "batch_size": batches.world.batch_size,
+        "num_recordings": len(batches.recordings),
+        "training": asdict(training),
+        "torch": torch.__version__,
+    }
+    (args.output / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    run = AdversarialRun(
+        objective=objective,
+        batches=batches,
+        config=training,
+        output=args.output,
+        device=args.device,
+        validate=validate,
+        on_step=on_step,
+    )
+    averaged = fit_adversarial(run, resume=args.resume)
+    assert isinstance(averaged, WaveVae)
+    if join_processes(args.device).is_main:
+        normalise_(averaged, unseen)
+        save_weights(averaged, args.output / "model.safetensors")
+    join_processes(args.device).wait()
+    return args.output
+
+
+def objective_of(args: WaveVaeTrainArgs) -> WaveVaeObjective:
+    """Return both sides as they start."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(args.seed)
+        return WaveVaeObjective(
+            WaveVae(args.codec), HifiGanDiscriminators(args.discriminators), WaveVaeObjectiveConfig()
+        )
+
+
+@torch.no_grad()
+def start_(codec: WaveVae, unseen: VocoderBatches) -> None:
+    """Set the codec's linear part to the principal components of batches that training does not begin with."""
+    log_mel = codec.mel_vae.log_mel
+    codec.mel_vae.fit_linear(torch.cat([log_mel(unseen(step).waveform) for step in range(START_BATCHES)]))
+
+
+@torch.no_grad()
+def normalise_(codec: WaveVae, unseen: VocoderBatches) -> None:
+    """Centre every channel of the latents, and scale them all alike to unit mean square."""
+    vae = codec.mel_vae
+    means = torch.cat([vae.posterior(vae.log_mel(unseen(step).waveform))[0] for step in range(STATISTICS_BATCHES)])
+    vae.latent_mean.copy_(means.mean(dim=(0, 2))[:, None])
+    vae.latent_deviation.fill_((means - vae.latent_mean).square().mean().sqrt())
+
+
+def held_out_clips(args: WaveVaeTrainArgs) -> Mapping[str, Sequence[Tensor]]:
+    """Return waveforms (S,) of held-out places and, where there are recordings, of held-out ones, 3 s at most."""
+    clips = {"world": world_clips(open_world(args.data, "valid"))}
+    seconds = 3 * args.codec.sample_rate
+    chosen = recorded(args.data.recordings, "valid", args.codec.sample_rate)
+    longer = [clip for clip in chosen if len(clip) >= args.codec.sample_rate]
+    if longer:
+        stride = -(-len(longer) // HELD_OUT_RECORDINGS)
+        clips["recordings"] = [clip[:seconds] for clip in longer[::stride]]
+    return {source: [torch.from_numpy(clip).to(args.device) for clip in part] for source, part in clips.items()}
+
+
+@torch.inference_mode()
+def score_wave_vae(codec: WaveVae, waveforms: Sequence[Tensor]) -> dict[str, float]:
+    """Return how well `codec` gives back `waveforms`, each (S,), and the effective bandwidth of both in the mean."""
+    generated: list[Tensor] = []
+    for waveform in waveforms:
+        latents = codec.encode(waveform[None, None])
+        noise = torch.randn(codec.noise_shape(latents), generator=step_generator(0, len(generated)))
+        generated.append(codec.decode(latents, noise.to(latents.device))[0, 0, : len(waveform)])
+
+    def bandwidth_hz(parts: Sequence[Tensor]) -> float:
+        rate = codec.config.sample_rate
+        return sum(effective_bandwidth(part.float().cpu().numpy(), rate) for part in parts) / len(parts)
+
+    scores = reconstruction_scores(codec.mel_vae.log_mel, waveforms, generated)
+    return scores | {"bandwidth_hz": bandwidth_hz(generated), "reference_bandwidth_hz": bandwidth_hz(waveforms)}

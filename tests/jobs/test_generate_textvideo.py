@@ -1,0 +1,113 @@
+"""A video to files with a small model of the textvideo family: words, ambience, stems, lengths."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fixtures.textvideo import write_tiny_textvideo
+from foleykit.audio.files import read_waveform, write_waveform
+from foleykit.cli.main import main
+from foleykit.core.errors import ModelError
+from foleykit.jobs.generate import GenerateRequest, generate
+from foleykit.jobs.load import load
+from foleykit.jobs.models import describe_model
+from foleykit.jobs.pipeline import FoleyPipeline
+from foleykit.jobs.sidecar import read_sidecar
+from foleykit.video.mux import packet_hashes
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_textvideo(tmp_path_factory.mktemp("models") / "tiny-textvideo")
+
+
+@pytest.fixture(scope="module")
+def pipeline(model: Path) -> FoleyPipeline:
+    return load(model)
+
+
+def test_the_folder_describes_itself(model: Path) -> None:
+    description = describe_model(model)
+    assert (description.family, description.sample_rate, description.video_fps) == ("textvideo", 48_000, 25.0)
+
+
+def test_the_command_takes_prompts_and_replays(model: Path, clip: Path, tmp_path: Path, capsys) -> None:
+    output = tmp_path / "out.mp4"
+    words = ["generate", str(clip), "--model", str(model), "-o", str(output), "--seed", "3", "-q"]
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--prompt", "metal hits, quartz", "--negative-prompt", "rain, saxophone"])
+    assert not end.value.code
+    told = capsys.readouterr().err
+    assert '"quartz"' in told and '"saxophone"' in told and '"metal"' not in told
+    assert packet_hashes(output) == packet_hashes(clip)
+    sidecar = read_sidecar(output.with_suffix(".json"))
+    assert sidecar.output.num_samples == 2 * 48_000 and sidecar.ambience.name == "none"
+    assert sidecar.settings.prompt == "metal hits, quartz" and sidecar.settings.num_steps == 2
+    again = generate(GenerateRequest(replay=output.with_suffix(".json"), output=tmp_path / "again.mp4"))
+    assert read_sidecar(again.takes[0].sidecar).output.samples_sha256 == sidecar.output.samples_sha256
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.3, 3.7])
+def test_any_length_is_exact(pipeline: FoleyPipeline, make_video: Callable[..., Path], seconds: float) -> None:
+    track = pipeline(make_video(seconds=seconds, fps=10))
+    assert track.model_rate == 48_000
+    assert track.waveform.shape == (1, round(seconds * 48_000)) and np.abs(track.waveform).max() > 0
+
+
+def test_every_word_of_the_user_has_its_effect(pipeline: FoleyPipeline, clip: Path) -> None:
+    def made(**options) -> np.ndarray:
+        return pipeline(clip, watermark=False, **options).waveform
+
+    plain = made()
+    assert np.array_equal(plain, made())
+    for options in (
+        {"prompt": "metal hits"},
+        {"negative_prompt": "metal hits"},
+        {"ambient": "quiet"},
+        {"seed": 1},
+        {"guidance_scale": 1.0},
+    ):
+        assert not np.array_equal(plain, made(**options)), options
+    assert not np.array_equal(made(prompt="metal hits"), made(prompt="wood hits"))
+
+
+def test_an_ambient_recording_is_heard_at_its_level(pipeline: FoleyPipeline, clip: Path, tmp_path: Path) -> None:
+    noise = 0.05 * np.random.default_rng(0).standard_normal((1, 48_000)).astype(np.float32)
+    write_waveform(tmp_path / "room.wav", noise, 48_000)
+    louder, softer = (
+        pipeline(clip, ambient=tmp_path / "room.wav", ambient_level=level, watermark=False) for level in (-20.0, -60.0)
+    )
+    assert louder.ambience == softer.ambience != "none"
+    assert not np.array_equal(louder.waveform, softer.waveform)
+
+
+def test_stems_sum_to_the_whole(pipeline: FoleyPipeline, clip: Path) -> None:
+    track = pipeline(clip, ambient="quiet", stems=True)
+    np.testing.assert_allclose(track.stems["action"] + track.stems["ambience"], track.waveform, atol=1e-5)
+
+
+def test_what_it_cannot_do_is_said(pipeline: FoleyPipeline, clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot choose from a library"):
+        pipeline(clip, ambient_library=tmp_path)
+    with pytest.warns(UserWarning, match="ambient_level has no effect"):
+        pipeline(clip, ambient_level=-30.0)
+    with pytest.warns(UserWarning, match='these words of the prompt: "gongs"'):
+        pipeline(clip, prompt="metal gongs")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pipeline(clip, prompt="Someone hits the metal bowl in a tiled kitchen.")
+        pipeline(clip, ambient="quiet", guidance_scale=1.0)
+    with pytest.warns(UserWarning, match="negative prompt has no effect"):
+        pipeline(clip, negative_prompt="rain", guidance_scale=1.0)
+
+
+def test_the_sound_of_a_written_file_is_the_soundtrack(pipeline: FoleyPipeline, clip: Path, tmp_path: Path) -> None:
+    track = pipeline(clip, prompt="footsteps on stone")
+    written, rate = read_waveform(track.save(tmp_path / "out.wav"))
+    assert rate == 48_000
+    np.testing.assert_allclose(written, track.waveform, atol=1e-4)
