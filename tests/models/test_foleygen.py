@@ -16,10 +16,10 @@ from foleykit.core.config import from_dict, to_dict
 from foleykit.core.errors import ConfigError, InputError, ModelError
 from foleykit.core.types import VideoFeatures
 from foleykit.encoders.visual.clip import ClipConfig
-from foleykit.models.foleygen.config import FoleyGenConfig, SamplingConfig, VisualConfig
+from foleykit.models.foleygen.config import FoleyGenConfig, Mechanism, SamplingConfig, VisualConfig
 from foleykit.models.foleygen.generation import generate_codes
 from foleykit.models.foleygen.network import LanguageModel
-from foleykit.models.foleygen.pipeline import FoleyGenPipeline, windows
+from foleykit.models.foleygen.pipeline import CARRIED_SECONDS, FoleyGenPipeline, windows
 from foleykit.models.foleygen.presets import debug, foleygen, tiny_foleygen
 
 CONFIG = debug()
@@ -135,7 +135,7 @@ def test_every_window_begins_with_the_ambience_before_what_was_written(
     ambient = noise_of(CONFIG.ambient_seconds)
     codes = codes_decoded(pipeline, features, num_samples=4 * RATE, ambient=ambient)
     given = pipeline.codec.encode(torch.from_numpy(ambient)[None])
-    room = CONFIG.window_frames - CONFIG.stride_frames - round(0.4 * CONFIG.lm.frame_rate)
+    room = CONFIG.window_frames - CONFIG.stride_frames - round(CARRIED_SECONDS * CONFIG.lm.frame_rate)
     assert len(told) > 2
     for index, (seen, prompt) in enumerate(told[1:], 1):
         assert torch.equal(prompt[:, :, :room], given[:, :, :room])
@@ -222,6 +222,15 @@ def test_parts_that_do_not_fit_are_refused() -> None:
         replace(CONFIG, stride_seconds=1.5)
     with pytest.raises(ConfigError, match="shorter than window"):
         replace(CONFIG, ambient_seconds=2.0)
+
+
+@pytest.mark.parametrize("mechanism", ["all_frame", "causal", "frame_wise", "aligned"])
+def test_tiny_may_see_the_video_in_any_way(mechanism: Mechanism) -> None:
+    """At one vector a second windows move by whole seconds."""
+    tiny = tiny_foleygen()
+    rate = 25.0 if mechanism == "aligned" else 1.0
+    visual = replace(tiny.lm.visual, mechanism=mechanism, rate=rate)
+    assert replace(tiny, lm=replace(tiny.lm, visual=visual)).window_visual == 5 * rate
 
 
 def test_the_papers_model_has_the_papers_sizes() -> None:

@@ -26,7 +26,7 @@ from foleykit.video.chunks import overlapping_chunks
 
 CHUNK_FRAMES = 240
 """Video frames encoded at a time, those of its neighbours included; whole stretches of every encoder."""
-CARRIED_SECONDS = 0.4
+CARRIED_SECONDS = 0.1
 """What a window is told at least of the one before, so that what rings goes on ringing."""
 
 

@@ -37,7 +37,7 @@ def tiny_foleygen() -> FoleyGenConfig:
         ),
         sampling=SamplingConfig(guidance_scale=2.0, top_k=128),
         window_seconds=5.0,
-        stride_seconds=2.6,
+        stride_seconds=3.0,
         ambient_seconds=2.0,
     )
 
