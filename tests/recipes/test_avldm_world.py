@@ -117,6 +117,8 @@ def stated_video(place: Place) -> CachedVideo:
         action=action,
         off_screen=np.zeros(160_000, np.int16),
         ambient=np.zeros((1, 160_000), np.int16),
+        revoiced=np.zeros((0, 160_000), np.int16),
+        revoiced_materials=(),
         events=(replace(event(5.0), point=(0.5, 0.5)),),
         places=(place,),
         gestures=(),
