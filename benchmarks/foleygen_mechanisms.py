@@ -4,8 +4,8 @@
 
 CACHE is a cache of the world, CLASSIFIER a trained material classifier, FOLDER receives clips and sounds. Prints, for
 ambience `quiet` and the true neighbour, onset F1, envelope correlation, the Fréchet distance to the true mixes and the
-mean divergence of the material classifier's posteriors, window by window, of the true mix from the generated sound, with
-95 % intervals over clips.
+mean divergence of the material classifier's posteriors, window by window, of the true mix from the generated sound,
+with 95 % intervals over clips.
 """
 
 from __future__ import annotations
