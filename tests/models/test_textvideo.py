@@ -22,9 +22,9 @@ from foleykit.diffusion.windows import WindowPlan
 from foleykit.encoders.text.words import WordEncoder
 from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
 from foleykit.jobs.convert_mmaudio import MMAudioRequest, convert_mmaudio
-from foleykit.models.textvideo.config import TextVideoConfig
+from foleykit.models.textvideo.config import TextVideoConfig, plan_clip
 from foleykit.models.textvideo.network import Conditioning, Known, Network
-from foleykit.models.textvideo.pipeline import TextVideoPipeline, VideoFeatures, plan_clip
+from foleykit.models.textvideo.pipeline import TextVideoPipeline, VideoFeatures
 from foleykit.models.textvideo.presets import (
     debug,
     debug_network,

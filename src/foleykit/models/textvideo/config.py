@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never, get_args
 
 from foleykit.codecs.bigvgan import BigVganConfig
@@ -11,6 +12,7 @@ from foleykit.codecs.magnitude_vae import MagnitudeVaeConfig
 from foleykit.codecs.wave_vae import WaveVaeConfig
 from foleykit.core.errors import ConfigError
 from foleykit.diffusion.samplers import SamplerName
+from foleykit.diffusion.windows import WindowPlan, part_of, plan_windows
 from foleykit.encoders.clip import ClipConfig, ClipTextConfig
 from foleykit.encoders.text.words import WordEncoderConfig
 from foleykit.encoders.visual.synchformer import SynchformerConfig
@@ -247,3 +249,53 @@ class TextVideoConfig:
         if isinstance(self.sync, TwoRateConfig):
             return math.ceil(round(self.sync.fps * seconds, 6))
         return self.sync.num_segments(int(self.sync.fps * seconds))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipWindows:
+    """Where the windows of a clip lie on the axes of latents, pictures and stretches of video."""
+
+    latents: WindowPlan
+    pictures: WindowPlan
+    segments: WindowPlan
+
+    def part(self, windows: slice) -> tuple[ClipWindows, slice]:
+        """Return successive `windows` as a plan of their own, and the stretch of the latents that it covers."""
+        latents, stretch = part_of(self.latents, windows)
+        pictures, segments = (replace(plan, starts=plan.starts[windows]) for plan in (self.pictures, self.segments))
+        return ClipWindows(latents=latents, pictures=pictures, segments=segments), stretch
+
+
+def plan_clip(config: TextVideoConfig, seconds: float, shots: Sequence[float] = ()) -> ClipWindows:
+    """Return the windows of a clip of `seconds`; they prefer to start at `shots`, also in seconds.
+
+    A clip no longer than a window and half an overlap is one of its own length. In a longer one windows start with a
+    stretch of video or, where pictures are rarer, with a picture, so that each sees what it would see as a clip of its
+    own, and the last may reach beyond the end.
+    """
+    if seconds <= config.window_seconds + config.overlap_seconds / 2:
+        own = config.sequence_lengths(seconds)
+        return ClipWindows(latents=_one(own.latents), pictures=_one(own.pictures), segments=_one(own.segments))
+    unit = max(config.segment_seconds, 1 / config.picture_fps)
+    window = config.sequence_lengths(config.window_seconds)
+    plan = plan_windows(
+        math.ceil(round(seconds / unit, 6)),
+        round(config.window_seconds / unit),
+        round(config.overlap_seconds / unit),
+        preferred=[round(shot / unit) for shot in shots],
+    )
+
+    def on_axis(width: int, rate: float) -> WindowPlan:
+        # Halves are rounded up, or the last window could end before the clip does.
+        starts = tuple(math.floor(round(start * unit * rate, 6) + 0.5) for start in plan.starts)
+        return WindowPlan(length=starts[-1] + width, window=width, starts=starts)
+
+    return ClipWindows(
+        latents=on_axis(window.latents, config.frame_rate),
+        pictures=on_axis(window.pictures, config.picture_fps),
+        segments=on_axis(window.segments, 1 / config.segment_seconds),
+    )
+
+
+def _one(length: int) -> WindowPlan:
+    return WindowPlan(length=length, window=length, starts=(0,))

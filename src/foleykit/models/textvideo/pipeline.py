@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -26,10 +25,10 @@ from foleykit.core.ranges import Cue, Reroll
 from foleykit.diffusion.guidance import guide
 from foleykit.diffusion.held import Held
 from foleykit.diffusion.samplers import sample
-from foleykit.diffusion.windows import WindowPlan, cut, merge, part_of, plan_windows, touching
+from foleykit.diffusion.windows import WindowPlan, cut, merge, touching
 from foleykit.encoders.text.readers import Reader, load_reader
 from foleykit.encoders.visual.sights import Sight, load_sight
-from foleykit.models.textvideo.config import TextVideoConfig
+from foleykit.models.textvideo.config import ClipWindows, TextVideoConfig, plan_clip
 from foleykit.models.textvideo.network import Conditioning, Known, Network, Prepared
 
 WINDOWS_AT_ONCE = 4
@@ -52,21 +51,6 @@ class VideoFeatures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipWindows:
-    """Where the windows of a clip lie on the axes of latents, pictures and stretches of video."""
-
-    latents: WindowPlan
-    pictures: WindowPlan
-    segments: WindowPlan
-
-    def part(self, windows: slice) -> tuple[ClipWindows, slice]:
-        """Return successive `windows` as a plan of their own, and the stretch of the latents that it covers."""
-        latents, stretch = part_of(self.latents, windows)
-        pictures, segments = (replace(plan, starts=plan.starts[windows]) for plan in (self.pictures, self.segments))
-        return ClipWindows(latents=latents, pictures=pictures, segments=segments), stretch
-
-
-@dataclass(frozen=True, kw_only=True)
 class Region:
     """Windows that know something of their own, and the latents that they decide about."""
 
@@ -78,41 +62,6 @@ class Region:
     """The windows on the axis of the stretch."""
     conditional: Prepared
     null: Prepared
-
-
-def plan_clip(config: TextVideoConfig, seconds: float, shots: Sequence[float] = ()) -> ClipWindows:
-    """Return the windows of a clip of `seconds`; they prefer to start at `shots`, also in seconds.
-
-    A clip no longer than a window and half an overlap is one of its own length. In a longer one windows start with a
-    stretch of video or, where pictures are rarer, with a picture, so that each sees what it would see as a clip of its
-    own, and the last may reach beyond the end.
-    """
-    if seconds <= config.window_seconds + config.overlap_seconds / 2:
-        own = config.sequence_lengths(seconds)
-        return ClipWindows(latents=_one(own.latents), pictures=_one(own.pictures), segments=_one(own.segments))
-    unit = max(config.segment_seconds, 1 / config.picture_fps)
-    window = config.sequence_lengths(config.window_seconds)
-    plan = plan_windows(
-        math.ceil(round(seconds / unit, 6)),
-        round(config.window_seconds / unit),
-        round(config.overlap_seconds / unit),
-        preferred=[round(shot / unit) for shot in shots],
-    )
-
-    def on_axis(width: int, rate: float) -> WindowPlan:
-        # Halves are rounded up, or the last window could end before the clip does.
-        starts = tuple(math.floor(round(start * unit * rate, 6) + 0.5) for start in plan.starts)
-        return WindowPlan(length=starts[-1] + width, window=width, starts=starts)
-
-    return ClipWindows(
-        latents=on_axis(window.latents, config.frame_rate),
-        pictures=on_axis(window.pictures, config.picture_fps),
-        segments=on_axis(window.segments, 1 / config.segment_seconds),
-    )
-
-
-def _one(length: int) -> WindowPlan:
-    return WindowPlan(length=length, window=length, starts=(0,))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
