@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -13,6 +13,7 @@ from foleykit.cli.show import print_json, progress
 
 if TYPE_CHECKING:
     from foleykit.core.progress import Report
+    from foleykit.recipes.stage_defaults import StageDefaults
     from foleykit.recipes.world_data import WorldDataArgs
 
 Option = typer.Option
@@ -160,8 +161,8 @@ def _train_avldm(args: AvLdmArgs, preset: Literal["tiny-avldm", "debug"]) -> Non
 
     _run_stages(
         args,
-        STAGES if args.stage == "all" else (args.stage,),
-        num_steps=lambda stage: DEFAULTS[stage].num_steps,
+        [stage for stage in STAGES if args.stage in (stage, "all")],
+        DEFAULTS,
         train=lambda stage, on_step: train(recipe(stage), on_step=on_step),
         bundle=lambda stage, folder: bundle(recipe(stage), folder),
         is_main=is_main,
@@ -199,8 +200,8 @@ def run_tiny_foleygen(args: FoleyGenArgs) -> None:
 
     _run_stages(
         args,
-        STAGES if args.stage == "all" else (args.stage,),
-        num_steps=lambda stage: DEFAULTS[stage].num_steps,
+        [stage for stage in STAGES if args.stage in (stage, "all")],
+        DEFAULTS,
         train=lambda stage, on_step: train(recipe(stage), on_step=on_step),
         bundle=lambda stage, folder: bundle(recipe(stage), folder),
         is_main=is_main,
@@ -252,8 +253,8 @@ def _train_textvideo(args: TextVideoArgs, preset: Literal["tiny-textvideo", "deb
 
     _run_stages(
         args,
-        STAGES if args.stage == "all" else (args.stage,),
-        num_steps=lambda stage: DEFAULTS[stage].num_steps,
+        [stage for stage in STAGES if args.stage in (stage, "all")],
+        DEFAULTS,
         train=lambda stage, on_step: train(recipe(stage), on_step=on_step),
         bundle=lambda stage, folder: bundle(recipe(stage), folder),
         is_main=is_main,
@@ -263,8 +264,8 @@ def _train_textvideo(args: TextVideoArgs, preset: Literal["tiny-textvideo", "deb
 def _run_stages(
     args: StagedArgs,
     stages: Sequence[StageName],
+    defaults: Mapping[StageName, StageDefaults],
     *,
-    num_steps: Callable[[StageName], int],
     train: Callable[[StageName, Callable[[int, float], None]], Path],
     bundle: Callable[[StageName, Path], None],
     is_main: bool,
@@ -273,7 +274,7 @@ def _run_stages(
     folders = []
     with progress(quiet=args.quiet or not is_main) as report:
         for stage in stages:
-            folders.append(train(stage, _steps(report, stage, args.num_steps or num_steps(stage))))
+            folders.append(train(stage, _steps(report, stage, args.num_steps or defaults[stage].num_steps)))
     if is_main and args.bundle is not None:
         bundle(stages[-1], args.bundle)
         folders.append(args.bundle)
