@@ -21,7 +21,7 @@ from foleykit.jobs.sidecar import read_sidecar
 from foleykit.models.textvideo.network import Conditioning
 from foleykit.recipes.textvideo_batches import EncodedVideo, HeardEvent, TextVideoBatches
 from foleykit.recipes.textvideo_text import TextBatches, reader_of, score_reader
-from foleykit.recipes.textvideo_world import STAGES, TextVideoTrainArgs, bundle, train
+from foleykit.recipes.textvideo_world import STAGES, TextVideoTrainArgs, bundle, train, trained_codec
 from foleykit.recipes.wave_vae_world import WaveVaeTrainArgs
 from foleykit.recipes.world_data import WorldDataArgs
 from foleykit.video.mux import packet_hashes
@@ -97,12 +97,19 @@ def test_all_stages_train_resume_and_the_command_generates(
 
     lines = numbers_of(whole.output / "codec")
     assert {"mel", "spectral", "energy", "kl"} <= lines[0].keys()
-    assert "judging" not in lines[0] and "judging" in lines[4]
+    assert "judging" not in lines[-1] and "judging" in numbers_of(whole.output / "decoder")[0]
     assert lines[-1]["valid/world/bandwidth_hz"] > 0 and lines[-1]["valid/world/mel_l1_db"] < 20
     assert 0 <= numbers_of(whole.output / "text")[-1]["valid/materials_right"] <= 1
     lines = numbers_of(whole.output / "generator")
     for name in ("loss", "loss_other_video", "loss_other_text", "loss_other_ambience"):
         assert lines[-1][f"valid/{name}"] > 0 and lines[-1][f"valid/revoiced/{name}"] > 0
+
+    codec, sharper = (trained_codec(whole, stage) for stage in ("codec", "decoder"))
+    waveform = torch.randn(1, 1, 9600, generator=torch.Generator().manual_seed(0)) / 10
+    latents = codec.encode(waveform)
+    noise = torch.zeros(codec.noise_shape(latents))
+    assert torch.equal(latents, sharper.encode(waveform))
+    assert not torch.allclose(codec.decode(latents, noise), sharper.decode(latents, noise))
 
     bundle(whole, tmp_path / "model")
     with pytest.raises(UsageError, match="already holds a model"):
@@ -120,7 +127,12 @@ def test_sound_of_another_rate_is_refused(args: TextVideoTrainArgs) -> None:
     from foleykit.models.textvideo.presets import debug_tiny
 
     with pytest.raises(ConfigError, match="of 16000 Hz"):
-        WaveVaeTrainArgs(codec=debug_tiny().codec, data=replace(args.data, sample_rate=16_000), output=args.output)
+        WaveVaeTrainArgs(
+            stage="codec",
+            codec=debug_tiny().codec,
+            data=replace(args.data, sample_rate=16_000),
+            output=args.output,
+        )
 
 
 def encoded_video(seed: int) -> EncodedVideo:

@@ -102,8 +102,8 @@ class TextVideoArgs(StagedArgs):
         Path, Option(metavar="DIR", help="Cache of long videos with 48 kHz sound; missing ones are rendered.")
     ] = Path("cache/world-48k")
     stage: Annotated[
-        Literal["codec", "text", "generator", "all"],
-        Option(help="The generator needs the other two, which need nothing; all trains the three in turn."),
+        Literal["codec", "decoder", "text", "generator", "all"],
+        Option(help="decoder and generator need the codec, the generator also text; all trains one after another."),
     ] = "all"
     base: Annotated[str, Option(metavar="MODEL", help="The model whose video encoder sees the pictures.")] = (
         "tiny-avldm"

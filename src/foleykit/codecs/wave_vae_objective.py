@@ -31,6 +31,8 @@ class WaveVaeObjectiveConfig:
     """Of the discriminators' features."""
     resolutions: tuple[tuple[int, int], ...] = ((512, 128), (1024, 256), (2048, 512), (4096, 1024))
     """FFT sizes and hops of the spectra that are compared; the longest parts the modes of metal."""
+    is_latent_fixed: bool = False
+    """Leave the encoder as it is: what turns latents to sound learns alone, and latents keep their meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,8 @@ class WaveVaeObjective(nn.Module):
         self.generator = generator
         self.discriminator = discriminator
         self.config = config
+        for part in (generator.mel_vae.analysis, generator.mel_vae.encoder):
+            part.requires_grad_(not config.is_latent_fixed)
 
     def generate(self, batch: AudioBatch, generator: torch.Generator) -> Reconstruction:
         """Return the batch (B, S), S in whole latent frames, through the codec, its latents drawn."""

@@ -1,6 +1,7 @@
 """Training tiny-textvideo on the world: a codec of 48 kHz sound, a reader of the world's words, and the network itself.
 
-Pictures are seen by the frozen video encoder of an AV-LDM. Every stage can be killed and resumed.
+Pictures are seen by the frozen video encoder of an AV-LDM. The first stage settles what latents mean; then the others
+can run side by side, `generator` after `text`. Every stage can be killed and resumed.
 """
 
 from __future__ import annotations
@@ -43,11 +44,12 @@ from foleykit.recipes.world_data import WorldDataArgs, once_per_video, open_worl
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
 from foleykit.world.types import Split
 
-Stage = Literal["codec", "text", "generator"]
-STAGES: tuple[Stage, ...] = ("codec", "text", "generator")
+Stage = Literal["codec", "decoder", "text", "generator"]
+STAGES: tuple[Stage, ...] = ("codec", "decoder", "text", "generator")
 
 DEFAULTS: Mapping[Stage, StageDefaults] = {
-    "codec": wave_vae_world.DEFAULTS,
+    "codec": wave_vae_world.DEFAULTS["codec"],
+    "decoder": wave_vae_world.DEFAULTS["decoder"],
     "text": StageDefaults(num_steps=2500, batch_size=128, learning_rate=2e-3),
     "generator": StageDefaults(num_steps=6000, batch_size=32, learning_rate=1e-3),
 }
@@ -112,8 +114,8 @@ def train(args: TextVideoTrainArgs, *, on_step: Callable[[int, float], None] | N
     Raises ModelError when a stage it builds on has not been trained or `args.base` is of another size.
     """
     match args.stage:
-        case "codec":
-            return train_codec(args, on_step)
+        case "codec" | "decoder":
+            return train_codec(args, args.stage, on_step)
         case "text":
             return train_text(args, on_step)
         case "generator":
@@ -122,12 +124,15 @@ def train(args: TextVideoTrainArgs, *, on_step: Callable[[int, float], None] | N
             assert_never(args.stage)
 
 
-def train_codec(args: TextVideoTrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
-    """Train the autoencoder of waveforms."""
+def train_codec(
+    args: TextVideoTrainArgs, stage: wave_vae_world.Stage, on_step: Callable[[int, float], None] | None
+) -> Path:
+    """Train the autoencoder of waveforms, or its decoder once more."""
     run = WaveVaeTrainArgs(
+        stage=stage,
         codec=codec_config(config_of(args)),
         data=args.data,
-        output=args.folder,
+        output=args.output,
         num_steps=args.num_steps,
         batch_size=args.batch_size,
         learning_rate=args.learning_rate,
@@ -252,10 +257,10 @@ def word_encoder(config: TextVideoConfig) -> WordEncoder:
     return WordEncoder(config.words)
 
 
-def trained_codec(args: TextVideoTrainArgs) -> WaveVae:
-    """Return the codec of this run, frozen; raises ModelError when it has not been trained."""
+def trained_codec(args: TextVideoTrainArgs, stage: wave_vae_world.Stage = "codec") -> WaveVae:
+    """Return the codec of this run as `stage` left it, frozen; raises ModelError when that has not been trained."""
     codec = WaveVae(codec_config(config_of(args)))
-    return frozen(with_weights(codec, args.output / "codec" / "model.safetensors"), args.device)
+    return frozen(with_weights(codec, args.output / stage / "model.safetensors"), args.device)
 
 
 def trained_reader(args: TextVideoTrainArgs) -> WordEncoder:
@@ -292,7 +297,7 @@ def bundle(args: TextVideoTrainArgs, destination: Path) -> None:
         raise UsageError(f"{destination} already holds a model; choose another folder or remove it first")
     config = config_of(args)
     parts: dict[str, nn.Module] = {
-        "codec": trained_codec(args),
+        "codec": trained_codec(args, "decoder"),
         "video": base_encoder(args),
         "text": trained_reader(args),
         "network": with_weights(Network(config.network), args.output / "generator" / "model.safetensors"),

@@ -1,4 +1,8 @@
-"""Training a waveform autoencoder on the world's sound and on recordings, first alone, then against discriminators."""
+"""Training a waveform autoencoder on the world's sound and on recordings: all of it alone, then its decoder again.
+
+The second stage sharpens what is heard of latents, against discriminators that make a step cost five times as much. It
+leaves the latents as they are, so that a generator of latents can be trained beside it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +22,7 @@ from foleykit.codecs.hifigan_discriminators import (
 )
 from foleykit.codecs.wave_vae import WaveVae, WaveVaeConfig
 from foleykit.codecs.wave_vae_objective import WaveVaeObjective, WaveVaeObjectiveConfig
-from foleykit.core.checkpoint import save_weights
+from foleykit.core.checkpoint import load_weights, save_weights
 from foleykit.core.errors import ConfigError
 from foleykit.evaluation.metrics.effective_bandwidth import effective_bandwidth
 from foleykit.evaluation.vocoder import reconstruction_scores
@@ -29,7 +34,11 @@ from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit
 from foleykit.training.loop import step_generator
 from foleykit.training.processes import join_processes
 
-DEFAULTS = StageDefaults(num_steps=4600, batch_size=8, learning_rate=1e-3)
+Stage = Literal["codec", "decoder"]
+DEFAULTS: Mapping[Stage, StageDefaults] = {
+    "codec": StageDefaults(num_steps=4000, batch_size=8, learning_rate=1e-3),
+    "decoder": StageDefaults(num_steps=800, batch_size=8, learning_rate=5e-4),
+}
 CROP_FRAMES = 24
 """Latent frames of a training crop."""
 START_BATCHES = 64
@@ -41,13 +50,14 @@ HELD_OUT_RECORDINGS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class WaveVaeTrainArgs:
-    """One run."""
+    """One stage of one codec."""
 
+    stage: Stage
     codec: WaveVaeConfig
     data: WorldDataArgs
     """Long videos whose sound is learnt, rendered at the codec's rate, and recordings that are learnt as they are."""
     output: Path
-    """Folder of the weights, checkpoints and log."""
+    """Run folder: each stage has a folder of its name there, and the second reads the first one's weights."""
     num_steps: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
@@ -57,8 +67,6 @@ class WaveVaeTrainArgs:
     checkpoint_every: int = 200
     recording_share: float = 0.3
     """Share of crops that are cut from recordings where there are some."""
-    solo_share: float = 0.87
-    """Share of the steps, at the start, without discriminators: with them a step costs five times as much."""
     discriminators: HifiGanDiscriminatorsConfig = field(default_factory=small_discriminators)
 
     def __post_init__(self) -> None:
@@ -67,19 +75,28 @@ class WaveVaeTrainArgs:
                 f"the codec is of {self.codec.sample_rate} Hz, the long videos of {self.data.sample_rate} Hz; "
                 "render them at the codec's rate"
             )
-        if not 0 <= self.recording_share <= 1 or not 0 <= self.solo_share <= 1:
-            raise ConfigError(
-                f"recording_share {self.recording_share} and solo_share {self.solo_share} must be from 0 to 1"
-            )
+        if not 0 <= self.recording_share <= 1:
+            raise ConfigError(f"recording_share must be from 0 to 1, not {self.recording_share}")
+
+    @property
+    def defaults(self) -> StageDefaults:
+        return DEFAULTS[self.stage]
+
+    @property
+    def folder(self) -> Path:
+        return self.output / self.stage
 
 
 def train_wave_vae(args: WaveVaeTrainArgs, *, on_step: Callable[[int, float], None] | None = None) -> Path:
-    """Train the codec, centre and scale its latents, and return its folder."""
-    num_steps = args.num_steps or DEFAULTS.num_steps
+    """Train the codec, centre and scale its latents, or in the stage after it train its decoder; return the folder.
+
+    Raises ModelError when the stage before has not been trained.
+    """
+    num_steps = args.num_steps or args.defaults.num_steps
     training = AdversarialConfig(
         num_steps=num_steps,
-        learning_rate=args.learning_rate or DEFAULTS.learning_rate,
-        adversarial_start=round(args.solo_share * num_steps),
+        learning_rate=args.learning_rate or args.defaults.learning_rate,
+        adversarial_start=num_steps if args.stage == "codec" else 0,
         max_gradient_norm=5.0,
         checkpoint_every=args.checkpoint_every,
         validate_every=args.checkpoint_every,
@@ -89,7 +106,7 @@ def train_wave_vae(args: WaveVaeTrainArgs, *, on_step: Callable[[int, float], No
         world=AudioBatches(
             videos=open_world(args.data, "train"),
             num_samples=CROP_FRAMES * args.codec.hop_length,
-            batch_size=args.batch_size or DEFAULTS.batch_size,
+            batch_size=args.batch_size or args.defaults.batch_size,
             device=args.device,
             seed=args.seed,
         ),
@@ -98,7 +115,8 @@ def train_wave_vae(args: WaveVaeTrainArgs, *, on_step: Callable[[int, float], No
     )
     unseen = replace(batches, world=replace(batches.world, seed=args.seed + 1))
     objective = objective_of(args).to(args.device)
-    start_(objective.generator, unseen)
+    if args.stage == "codec":
+        start_(objective.generator, unseen)
     held_out = held_out_clips(args)
 
     def validate(model: nn.Module) -> dict[str, float]:
@@ -109,39 +127,40 @@ def train_wave_vae(args: WaveVaeTrainArgs, *, on_step: Callable[[int, float], No
             for name, value in score_wave_vae(model, clips).items()
         }
 
-    args.output.mkdir(parents=True, exist_ok=True)
+    args.folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "batch_size": batches.world.batch_size,
         "num_recordings": len(batches.recordings),
         "training": asdict(training),
         "torch": torch.__version__,
     }
-    (args.output / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    (args.folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
     run = AdversarialRun(
         objective=objective,
         batches=batches,
         config=training,
-        output=args.output,
+        output=args.folder,
         device=args.device,
         validate=validate,
         on_step=on_step,
     )
     averaged = fit_adversarial(run, resume=args.resume)
     assert isinstance(averaged, WaveVae)
-    if join_processes(args.device).is_main:
+    if args.stage == "codec" and join_processes(args.device).is_main:
         normalise_(averaged, unseen)
-        save_weights(averaged, args.output / "model.safetensors")
+        save_weights(averaged, args.folder / "model.safetensors")
     join_processes(args.device).wait()
-    return args.output
+    return args.folder
 
 
 def objective_of(args: WaveVaeTrainArgs) -> WaveVaeObjective:
-    """Return both sides as they start."""
+    """Return both sides as they start; raises ModelError when the stage before has not been trained."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(args.seed)
-        return WaveVaeObjective(
-            WaveVae(args.codec), HifiGanDiscriminators(args.discriminators), WaveVaeObjectiveConfig()
-        )
+        codec, discriminators = WaveVae(args.codec), HifiGanDiscriminators(args.discriminators)
+    if args.stage == "decoder":
+        load_weights(codec, args.output / "codec" / "model.safetensors")
+    return WaveVaeObjective(codec, discriminators, WaveVaeObjectiveConfig(is_latent_fixed=args.stage == "decoder"))
 
 
 @torch.no_grad()
