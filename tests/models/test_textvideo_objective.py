@@ -27,6 +27,7 @@ def batch_of(count: int) -> TextVideoBatch:
     yes = torch.ones(count, dtype=torch.bool)
     return TextVideoBatch(
         latents=drawn(config.latent_width, 12),
+        weights=torch.ones(count, 12),
         conditioning=Conditioning(
             pictures=drawn(3, config.picture_width),
             sync=drawn(config.sync_group, config.sync_width),
@@ -38,6 +39,21 @@ def batch_of(count: int) -> TextVideoBatch:
         has_transcript=yes,
         has_ambient=yes,
     )
+
+
+def test_only_frames_that_count_are_learnt() -> None:
+    torch.manual_seed(0)
+    batch = batch_of(2)
+    objective = TextVideoObjective(Network(debug_network()), NONE)
+    half = replace(batch, weights=torch.cat((torch.ones(2, 6), torch.zeros(2, 6)), dim=1))
+    other = replace(half, latents=torch.cat((batch.latents[..., :6], batch.latents[..., 6:] + 1), dim=2))
+    one, three = (objective(part, torch.Generator().manual_seed(1)).total for part in (half, batch))
+    torch.testing.assert_close(
+        objective(replace(half, weights=3 * half.weights), torch.Generator().manual_seed(1)).total, one
+    )
+    assert one != three
+    # The untrained network returns zero, so that nothing of the frames without weight enters.
+    torch.testing.assert_close(objective(other, torch.Generator().manual_seed(1)).total, one)
 
 
 def test_one_batch_is_learnt_and_sampled_back() -> None:

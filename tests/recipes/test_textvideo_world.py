@@ -19,7 +19,7 @@ from foleykit.core.errors import ConfigError, FoleyError, ModelError, UsageError
 from foleykit.encoders.text.words import UNKNOWN, WordEncoder, WordEncoderConfig
 from foleykit.jobs.sidecar import read_sidecar
 from foleykit.models.textvideo.network import Conditioning
-from foleykit.recipes.textvideo_batches import EncodedVideo, HeardEvent, TextVideoBatches
+from foleykit.recipes.textvideo_batches import EncodedVideo, HeardEvent, TextVideoBatches, share_of
 from foleykit.recipes.textvideo_text import TextBatches, reader_of, score_reader
 from foleykit.recipes.textvideo_world import STAGES, TextVideoTrainArgs, bundle, train, trained_codec
 from foleykit.recipes.wave_vae_world import WaveVaeTrainArgs
@@ -153,6 +153,7 @@ def encoded_video(seed: int) -> EncodedVideo:
     return EncodedVideo(
         features=features,
         latents=latents,
+        action_shares=(latents[:, :, 2] % 2).astype(np.float16),
         heard=(true, false),
         place="a kitchen",
         backgrounds=(("rain",), (), ("fan",)),
@@ -187,6 +188,16 @@ def test_conditions_belong_to_their_clip_and_the_neighbour_to_the_truth() -> Non
     assert ((conditioning.ambient[:, 2] - batch.latents[:, 2]).abs().amin(dim=1) >= 25).all()
     assert not conditioning.ambient[:, 0].any()
     assert batch.has_ambient.all() and not batch.has_transcript.any()
+
+
+def test_frames_of_action_weigh_more() -> None:
+    batch = batches_of(action_weight=4.0)(0)
+    torch.testing.assert_close(batch.weights, 1 + 3 * (batch.latents[:, 2] % 2))
+    action = np.zeros(2400, np.float32)
+    action[:600] = 0.1
+    rest = np.stack([np.full(2400, 0.1, np.float32), np.zeros(2400, np.float32)])
+    np.testing.assert_allclose(share_of(action, rest, 600), [[0.5, 0, 0, 0], [1, 0, 0, 0]], atol=1e-3)
+    assert share_of(action[:601], rest[:, :601], 600).shape == (2, 2)
 
 
 def test_where_the_picture_is_wrong_the_text_is_always_shown() -> None:

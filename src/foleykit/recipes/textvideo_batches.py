@@ -22,6 +22,8 @@ from foleykit.world.prompts import Claim, write_prompt
 from foleykit.world.sources import AUDIBLE_DB
 from foleykit.world.types import AmbienceKind
 
+SILENT_POWER = 1e-7
+"""Of full scale, -70 dB: an action as soft as this is no longer what a frame is about."""
 QUIET = 1
 """The background of a cached video that is a quiet one."""
 
@@ -43,6 +45,8 @@ class EncodedVideo:
     """(T, W), one per latent frame."""
     latents: NDArray[np.float16]
     """(V, A, D, T)"""
+    action_shares: NDArray[np.float16]
+    """(V, A, T) of the energy in each latent frame, what the visible action has in [0, 1]."""
     heard: tuple[tuple[HeardEvent, ...], ...]
     """What is heard in each voice."""
     place: str
@@ -54,13 +58,15 @@ class EncodedVideo:
 def encode_voices(
     video: CachedVideo, codec: WaveVae, encoder: TwoRateEncoder, device: str
 ) -> dict[str, NDArray[np.generic]]:
-    """Return the `features` and `latents` of one long video, and of each voice which events are `audible` (V, E)."""
+    """Return `features`, `latents` and `action_shares` of one long video, and which events are `audible` (V, E)."""
     frames = torch.from_numpy(np.array(video.frames)).to(device).permute(0, 3, 1, 2).float() / 255
     features = encoder(frames[None])[0]
     voices = np.concatenate([video.action[None], video.revoiced])
-    latents = []
+    latents, shares = [], []
     for voice in voices:
-        mixes = voice + video.off_screen.astype(np.float32) + video.ambient
+        rest = video.off_screen.astype(np.float32) + video.ambient
+        mixes = voice + rest
+        shares.append(share_of(voice / PCM_SCALE, rest / PCM_SCALE, codec.config.hop_length))
         mixes = (mixes.clip(-PCM_SCALE, PCM_SCALE) / PCM_SCALE).astype(np.float32)
         latents.append(codec.encode(torch.from_numpy(mixes).to(device)[:, None]))
     length = min(len(features), latents[0].shape[2])
@@ -70,8 +76,21 @@ def encode_voices(
     return {
         "features": features[:length].cpu().numpy().astype(np.float16),
         "latents": torch.stack(latents)[..., :length].cpu().numpy().astype(np.float16),
+        "action_shares": np.stack(shares)[..., :length].astype(np.float16),
         "audible": np.array(audible, bool).reshape(len(voices), len(video.events)),
     }
+
+
+def share_of(part: NDArray[np.float32], rest: NDArray[np.float32], hop_length: int) -> NDArray[np.float32]:
+    """Return (A, T) shares of `part` (S,) in the energy of each frame of its mixtures with `rest` (A, S)."""
+
+    def power(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        padded = np.pad(waveform, [(0, 0)] * (waveform.ndim - 1) + [(0, -waveform.shape[-1] % hop_length)])
+        frames = padded.reshape(*padded.shape[:-1], -1, hop_length)
+        return np.asarray(np.square(frames).mean(axis=-1), np.float32)
+
+    own = power(part)
+    return np.asarray(own / (own + power(rest) + SILENT_POWER), np.float32)
 
 
 def describe_voices(video: CachedVideo, arrays: dict[str, NDArray[np.generic]]) -> EncodedVideo:
@@ -87,6 +106,7 @@ def describe_voices(video: CachedVideo, arrays: dict[str, NDArray[np.generic]]) 
     return EncodedVideo(
         features=arrays["features"],  # type: ignore[arg-type]
         latents=arrays["latents"],  # type: ignore[arg-type]
+        action_shares=arrays["action_shares"],  # type: ignore[arg-type]
         heard=heard,
         place=video.place.name,
         backgrounds=tuple(place.ambience if place.ambient_level_db > AUDIBLE_DB else () for place in video.places),
@@ -99,6 +119,7 @@ class Clip:
 
     latents: NDArray[np.float16]
     features: NDArray[np.float16]
+    action_share: NDArray[np.float16]
     ambient: NDArray[np.float16]
     prompt: str
     """Empty where the clip is shown without text."""
@@ -131,6 +152,8 @@ class TextVideoBatches:
     """Share of the other clips that are shown with a prompt."""
     event_share: float = 0.7
     """Share of clips that are placed around an event."""
+    action_weight: float = 4.0
+    """How much a frame that is all action counts against one without any: actions are short, and backgrounds long."""
 
     def __call__(self, step: int) -> TextVideoBatch:
         rng = step_rng(self.seed, step)
@@ -145,6 +168,7 @@ class TextVideoBatches:
         everywhere = torch.ones_like(has_text)
         return TextVideoBatch(
             latents=stacked("latents"),
+            weights=1 + (self.action_weight - 1) * stacked("action_share"),
             conditioning=Conditioning(
                 pictures=torch.stack([picture_means(row, self.picture_stride) for row in sync]),
                 sync=sync,
@@ -173,6 +197,7 @@ class TextVideoBatches:
         return Clip(
             latents=video.latents[voice, variant, :, start : start + self.window_frames],
             features=video.features[start : start + self.window_frames],
+            action_share=video.action_shares[voice, variant, start : start + self.window_frames],
             # As it truly sounds there: a re-voiced clip must be told from the text, and not from its neighbour.
             ambient=video.latents[0, variant, :, neighbour : neighbour + self.window_frames],
             prompt=prompt,

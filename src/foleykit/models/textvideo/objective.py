@@ -83,6 +83,8 @@ class TextVideoBatch:
 
     latents: Tensor
     """(B, D, L) normalised, drawn from the codec's posterior"""
+    weights: Tensor
+    """(B, L) how much each latent frame counts"""
     conditioning: Conditioning
     has_text: Tensor
     """(B,) bool: False where a clip has no prompt"""
@@ -108,7 +110,7 @@ class DropoutConfig:
 
 
 class TextVideoObjective(nn.Module):
-    """Squared error of the velocity at times that are densest half way (Esser et al. 2024, eq. 19)."""
+    """Weighted squared error of the velocity at times that are densest half way (Esser et al. 2024, eq. 19)."""
 
     def __init__(self, network: Network, dropout: DropoutConfig | None = None) -> None:
         super().__init__()
@@ -123,7 +125,8 @@ class TextVideoObjective(nn.Module):
         prepared = self.model.prepare(shown, latents.shape[2])
         velocity = self.model(interpolate(latents, noise, t), 1 - t, prepared)
         # The network's velocity leads from noise to data, against time.
-        total = (velocity.float() + velocity_target(latents, noise)).square().mean()
+        errors = (velocity.float() + velocity_target(latents, noise)).square().mean(dim=1)
+        total = (batch.weights * errors).sum() / batch.weights.sum()
         return Losses(total=total, parts={})
 
     def known(self, batch: TextVideoBatch, generator: torch.Generator) -> Known:
