@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -81,7 +81,8 @@ def run_world(args: WorldArgs) -> None:
 def run_model(args: ModelArgs) -> None:
     """Score a model on clips of unseen places: quiet, true and retrieved ambience, a retrieval baseline, the dial.
 
-    Models of the FoleyGen family compare no pictures with sounds: of them retrieval and its baseline are left out.
+    Only models of the tiny-avldm kind compare pictures with sounds: of others retrieval and its baseline are left out.
+    Those that read text are given none.
     """
     from foleykit.evaluation.material_classifier import MaterialClassifier
     from foleykit.evaluation.plots import dial_curve
@@ -89,29 +90,39 @@ def run_model(args: ModelArgs) -> None:
     from foleykit.jobs.load import load
     from foleykit.models.avldm.pipeline import AvLdmPipeline
     from foleykit.models.foleygen.pipeline import FoleyGenPipeline
+    from foleykit.models.textvideo.pipeline import TextVideoPipeline
     from foleykit.recipes import avldm_evaluation as recipe
+    from foleykit.recipes.textvideo_table import Unprompted
     from foleykit.recipes.world_data import WorldDataArgs, open_world
     from foleykit.world.config import WorldConfig
 
     classifier = None if args.classifier is None else MaterialClassifier.load(args.classifier)
-    model = load(args.model, device=args.device).model
-    if not isinstance(model, AvLdmPipeline | FoleyGenPipeline):
+    loaded = load(args.model, device=args.device).model
+    model = Unprompted(model=loaded) if isinstance(loaded, TextVideoPipeline) else loaded
+    frame_size = model.config.frame_size
+    if not isinstance(model, AvLdmPipeline | FoleyGenPipeline | Unprompted) or frame_size is None:
         raise ModelError(f"{args.model}: unseen places are scored for models that were trained on the world")
-    world = WorldConfig(frame_size=model.config.frame_size, video_fps=model.config.video_fps)
-    data = WorldDataArgs(cache=args.data, num_videos=args.num_videos, seed=args.seed, world=world)
+    data = WorldDataArgs(
+        cache=args.data,
+        num_videos=args.num_videos,
+        seed=args.seed,
+        world=WorldConfig(frame_size=frame_size, video_fps=model.config.video_fps),
+        sample_rate=model.config.sample_rate,
+    )
     clips = recipe.WorldSetArgs(data=data, folder=args.output, num_clips=args.num_clips)
     reference = args.output / "reference"
     recipe.write_world_reference(clips)
     with progress(quiet=args.json) as report:
-        ambients = {
-            "quiet": recipe.quiet_ambient(model),
+        scored: recipe.SoundModel[Any] = model
+        ambients: dict[str, recipe.Ambient[Any]] = {
+            "quiet": recipe.quiet_ambient(scored),
             "neighbour": recipe.neighbour_ambient(reference),
         }
         if isinstance(model, AvLdmPipeline):
             ambients["retrieved"] = recipe.retrieved_ambient(model)
         folders = {
             name: recipe.generate_condition(
-                clips, model, name, ambient, guidance_scale=args.guidance_scale, progress=report
+                clips, scored, name, ambient, guidance_scale=args.guidance_scale, progress=report
             )
             for name, ambient in ambients.items()
         }
@@ -121,7 +132,7 @@ def run_model(args: ModelArgs) -> None:
             )
         result = evaluate_world(reference, folders, classifier=classifier, progress=report)
         report("dial", 0)
-        dial = recipe.read_dial(clips, model)
+        dial = recipe.read_dial(clips, scored)
         report("retrieval", 0)
         retrieval = recipe.read_retrieval(clips, model) if isinstance(model, AvLdmPipeline) else None
     show(result, args.output, as_json=args.json)

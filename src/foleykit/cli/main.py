@@ -83,6 +83,7 @@ def build_app() -> typer.Typer:
 
     reproduce_app = _group("Published tables, with our models.")
     reproduce_app.command("action2sound-table")(as_command(reproduce.Action2SoundArgs, reproduce.run_action2sound))
+    reproduce_app.command("textvideo-table")(as_command(reproduce.TextVideoTableArgs, reproduce.run_textvideo))
     reproduce_app.command("real-footage")(as_command(reproduce.RealFootageArgs, reproduce.run_real_footage))
     app.add_typer(reproduce_app, name="reproduce")
 

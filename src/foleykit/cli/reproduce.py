@@ -17,13 +17,9 @@ Option = typer.Option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Action2SoundArgs:
-    model: Annotated[str, typer.Argument(help="A shipped model or a model folder of the tiny-avldm kind.")] = (
-        "tiny-avldm"
-    )
-    data: Annotated[Path, Option(metavar="DIR", help="Cache of the world; missing long videos are rendered.")] = Path(
-        "cache/world"
-    )
+class TableArgs:
+    """What every table of the world's unseen places is told."""
+
     num_videos: Annotated[
         int, Option(metavar="N", min=1, help="Long videos of the training split; a sixteenth as many are unseen.")
     ] = 1000
@@ -32,6 +28,19 @@ class Action2SoundArgs:
     ] = None
     seed: Annotated[int, Option(min=0, help="Draws the world.")] = 0
     num_clips: Annotated[int, Option(metavar="N", min=4, help="Clips of three seconds.")] = 96
+    dial_clips: Annotated[int, Option(metavar="N", min=2, help="Clips that the ambience dial is read on.")] = 16
+    device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action2SoundArgs(TableArgs):
+    model: Annotated[str, typer.Argument(help="A shipped model or a model folder of the tiny-avldm kind.")] = (
+        "tiny-avldm"
+    )
+    data: Annotated[Path, Option(metavar="DIR", help="Cache of the world; missing long videos are rendered.")] = Path(
+        "cache/world"
+    )
     pool_videos: Annotated[
         int, Option(metavar="N", min=1, help="Long videos of the training split that conditions are retrieved from.")
     ] = 200
@@ -51,12 +60,31 @@ class Action2SoundArgs:
     behind_denoiser: Annotated[
         Path | None, Option(metavar="FILE", help="Weights of the generator trained with --no-ambient --denoise.")
     ] = None
-    dial_clips: Annotated[int, Option(metavar="N", min=2, help="Clips that the ambience dial is read on.")] = 16
     output: Annotated[
         Path, Option("-o", "--output", metavar="DIR", help="Receives all sounds, table.json and table.md.")
     ] = Path("runs/action2sound-table")
-    device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
-    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextVideoTableArgs(TableArgs):
+    classifier: Annotated[Path, Option(metavar="DIR", help="Trained material classifier, whose votes are counted.")]
+    model: Annotated[str, typer.Argument(help="A shipped model or a model folder of the tiny-textvideo kind.")] = (
+        "tiny-textvideo"
+    )
+    baseline: Annotated[str, Option(metavar="MODEL", help="The model without text that stands beside it.")] = (
+        "tiny-avldm"
+    )
+    data: Annotated[
+        Path, Option(metavar="DIR", help="Cache of the world with 48 kHz sound; missing long videos are rendered.")
+    ] = Path("cache/world-48k")
+    num_revoicings: Annotated[
+        int, Option(metavar="N", min=0, help="Times that the cache's videos are voiced in other materials.")
+    ] = 0
+    num_takes: Annotated[int, Option(metavar="N", min=2, help="Takes that are compared with each other.")] = 4
+    guidance_scale: Annotated[float | None, Option(metavar="X", help="Default: the model's.")] = None
+    output: Annotated[
+        Path, Option("-o", "--output", metavar="DIR", help="Receives all sounds, table.json and table.md.")
+    ] = Path("runs/textvideo-table")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +104,49 @@ class RealFootageArgs:
     ] = Path("runs/real-footage")
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
+
+
+def run_textvideo(args: TextVideoTableArgs) -> None:
+    """Timing, obedience to prompts, ambience and takes of a textvideo model on unseen places."""
+    from foleykit.jobs.load import load
+    from foleykit.models.avldm.pipeline import AvLdmPipeline
+    from foleykit.models.textvideo.pipeline import TextVideoPipeline
+    from foleykit.recipes import textvideo_table as recipe
+    from foleykit.recipes.world_data import WorldDataArgs
+    from foleykit.world.config import WorldConfig
+
+    model, baseline = (load(name, device=args.device).model for name in (args.model, args.baseline))
+    if not isinstance(model, TextVideoPipeline) or not model.config.network.has_ambient:
+        raise ModelError(f"{args.model}: this table is for models of the tiny-textvideo kind")
+    if not isinstance(baseline, AvLdmPipeline):
+        raise ModelError(f"{args.baseline}: the model beside it is one of the tiny-avldm kind")
+    size = baseline.config.frame_size
+    table_args = recipe.TextVideoTableArgs(
+        data=WorldDataArgs(
+            cache=args.data,
+            num_videos=args.num_videos,
+            seed=args.seed,
+            recordings=args.recordings,
+            world=WorldConfig(frame_size=size, video_fps=model.config.video_fps),
+            sample_rate=model.config.sample_rate,
+            num_revoicings=args.num_revoicings,
+        ),
+        output=args.output,
+        classifier=args.classifier,
+        num_clips=args.num_clips,
+        num_dial_clips=args.dial_clips,
+        num_takes=args.num_takes,
+        guidance_scale=args.guidance_scale,
+        command=shlex.join(["foley", *sys.argv[1:]]),
+    )
+    with progress(quiet=args.json) as report:
+        table = recipe.textvideo_table(table_args, model, baseline, report)
+    table.save(args.output)
+    if args.json:
+        print_json(table.to_json())
+    else:
+        print(table.to_markdown())
+        print(args.output / "table.json")
 
 
 def run_real_footage(args: RealFootageArgs) -> None:

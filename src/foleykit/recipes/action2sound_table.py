@@ -141,10 +141,10 @@ class Maker:
         }
         return {name: why for name, why in needs.items() if name not in self.ablated}
 
-    def rows(self) -> dict[str, Make]:
+    def rows(self) -> dict[str, Make[TableClip]]:
         """Return the rows of the main table, by name."""
         pipeline, pool = self.pipeline, self.pool
-        rows: dict[str, Make] = {
+        rows: dict[str, Make[TableClip]] = {
             "truth, codec and vocoder": lambda number, clip: resynthesised(pipeline, clip.recorded, number),
             "truth, denoiser": lambda number, clip: spectral_gate(clip.recorded),
             "retrieval": lambda number, clip: pool.sound(self.nearest(clip)),
@@ -166,23 +166,23 @@ class Maker:
             "action-focused": lambda number, clip: generated(pipeline, number, clip, pipeline.quiet().waveform),
         }
 
-    def without_condition(self, ablated: AvLdmPipeline) -> Make:
+    def without_condition(self, ablated: AvLdmPipeline) -> Make[TableClip]:
         """Return how a generator without condition makes a sound; the clip that it is handed has no effect."""
         return lambda number, clip: generated(ablated, number, clip, self.pipeline.quiet().waveform)
 
-    def pool_rows(self) -> dict[str, Make]:
+    def pool_rows(self) -> dict[str, Make[TableClip]]:
         """Return a row for every pool that is smaller than all there is."""
 
-        def make(size: int) -> Make:
+        def make(size: int) -> Make[TableClip]:
             return lambda number, clip: generated(self.pipeline, number, clip, self.retrieved(clip, size))
 
         return {f"pool of {size}": make(size) for size in POOL_SIZES if size < len(self.pool)}
 
-    def frame_rate_rows(self) -> dict[str, Make]:
+    def frame_rate_rows(self) -> dict[str, Make[TableClip]]:
         """Return a row for every slower rate of the pictures."""
         pipeline = self.pipeline
 
-        def make(rate: float) -> Make:
+        def make(rate: float) -> Make[TableClip]:
             def slower(number: int, clip: TableClip) -> NDArray[np.float32]:
                 frames = held_frames(np.asarray(clip.frames), pipeline.config.video_fps, rate)
                 seen = replace(clip, frames=frames, features=pipeline.encode([frames]))
@@ -334,7 +334,7 @@ class Listener:
 
 
 def _made(
-    found: ClipSet, rows: Mapping[str, Make], folder: Path, pipeline: AvLdmPipeline, progress: Progress
+    found: ClipSet, rows: Mapping[str, Make[TableClip]], folder: Path, pipeline: AvLdmPipeline, progress: Progress
 ) -> dict[str, Path]:
     rate = pipeline.config.sample_rate
     return {

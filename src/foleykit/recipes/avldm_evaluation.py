@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -49,19 +49,22 @@ class Rates(Protocol):
     def video_fps(self) -> float: ...
 
 
-class SoundModel(Protocol):
+Features = TypeVar("Features")
+
+
+class SoundModel(Protocol, Generic[Features]):
     """A loaded model of any family: pictures and an ambient clip to sound."""
 
     @property
     def config(self) -> Rates: ...
 
-    def encode(self, chunks: Iterable[NDArray[np.uint8]]) -> VideoFeatures: ...
+    def encode(self, chunks: Iterable[NDArray[np.uint8]]) -> Features: ...
 
     def quiet(self) -> AmbientClip: ...
 
     def generate(
         self,
-        features: VideoFeatures,
+        features: Features,
         *,
         num_samples: int,
         ambient: NDArray[np.float32],
@@ -115,13 +118,17 @@ def video_name(video: CachedVideo) -> str:
     return f"world{video.index:05d}"
 
 
-def clip_features(args: WorldSetArgs, pipeline: SoundModel) -> Iterator[tuple[ClipInfo, VideoFeatures]]:
-    """Yield every reference clip with what the model's encoder sees in its frames."""
+def clip_frames(args: WorldSetArgs, fps: float) -> Iterator[tuple[ClipInfo, NDArray[np.uint8]]]:
+    """Yield every reference clip with its frames (T, H, W, 3)."""
     videos = {video_name(video): video for video in open_world(args.data, "test")}
-    fps = pipeline.config.video_fps
     for info in read_manifest(args.folder / "reference"):
         first = round(info.start * fps)
-        frames = np.array(videos[info.video_id].frames[first : first + round(info.seconds * fps)])
+        yield info, np.array(videos[info.video_id].frames[first : first + round(info.seconds * fps)])
+
+
+def clip_features(args: WorldSetArgs, pipeline: SoundModel[Features]) -> Iterator[tuple[ClipInfo, Features]]:
+    """Yield every reference clip with what the model's encoder sees in its frames."""
+    for info, frames in clip_frames(args, pipeline.config.video_fps):
         yield info, pipeline.encode([frames])
 
 
@@ -156,27 +163,27 @@ def read_retrieval(args: WorldSetArgs, pipeline: AvLdmPipeline) -> Retrieval:
     return Retrieval(num_scenes=len(videos), num_right=right, chance=float(np.mean(chances)))
 
 
-Ambient = Callable[[ClipInfo, VideoFeatures], NDArray[np.float32]]
+Ambient = Callable[[ClipInfo, Features], NDArray[np.float32]]
 """Chooses the ambient condition (1, S) of a clip."""
 
 
-def quiet_ambient(pipeline: SoundModel) -> Ambient:
+def quiet_ambient(pipeline: SoundModel[Features]) -> Ambient[Features]:
     return lambda info, features: pipeline.quiet().waveform
 
 
-def retrieved_ambient(pipeline: AvLdmPipeline) -> Ambient:
+def retrieved_ambient(pipeline: AvLdmPipeline) -> Ambient[VideoFeatures]:
     return lambda info, features: pipeline.retrieve(features).waveform
 
 
-def neighbour_ambient(reference: Path) -> Ambient:
+def neighbour_ambient(reference: Path) -> Ambient[object]:
     return lambda info, features: read_clip(reference, info).neighbour[None]
 
 
 def generate_condition(
     args: WorldSetArgs,
-    pipeline: SoundModel,
+    pipeline: SoundModel[Features],
     name: str,
-    ambient: Ambient,
+    ambient: Ambient[Features],
     *,
     guidance_scale: float | None = None,
     progress: Progress = no_report,
@@ -227,7 +234,7 @@ def spans_of(video: CachedVideo, config: AvLdmConfig) -> list[slice]:
     return [slice(start, start + window) for start in range(0, video.action.shape[0] - window + 1, window)]
 
 
-def read_dial(args: WorldSetArgs, pipeline: SoundModel, *, num_clips: int = 32) -> Dial:
+def read_dial(args: WorldSetArgs, pipeline: SoundModel[Features], *, num_clips: int = 32) -> Dial:
     """Return the output's ambience at ten levels of one condition: the scene's own ambience, without actions."""
     reference = args.folder / "reference"
     rate = pipeline.config.sample_rate

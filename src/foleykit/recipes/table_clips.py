@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +29,13 @@ from foleykit.world.cache import CachedVideo
 SECONDS = 3.0
 SILENT_PEAK = 1e-3
 """A recording that stays below it is no reference."""
+
+
+class Identified(Protocol):
+    """A clip of any table."""
+
+    @property
+    def clip_id(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -180,11 +188,12 @@ def _mix(videos: Sequence[CachedVideo], place: tuple[int, slice]) -> NDArray[np.
     return np.asarray(np.clip(mix / PCM_SCALE, -1, 1), np.float32)
 
 
-Make = Callable[[int, TableClip], NDArray[np.float32]]
+Clip = TypeVar("Clip", bound=Identified)
+Make = Callable[[int, Clip], NDArray[np.float32]]
 """The sound (S,) of the clip of a number."""
 
 
-def write_row(clips: Sequence[TableClip], folder: Path, make: Make, sample_rate: int, progress: Progress) -> Path:
+def write_row(clips: Sequence[Clip], folder: Path, make: Make[Clip], sample_rate: int, progress: Progress) -> Path:
     """Write one sound per clip; those that are there already are kept, so that a killed run goes on."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, clip in enumerate(clips):

@@ -110,7 +110,7 @@ def write_prompt(
     count = min(len(heard), int(rng.integers(1, 4)))
     chosen = [heard[index] for index in sorted(rng.permutation(len(heard))[:count])]
     claims = tuple(_less(claim, rng) for claim in chosen)
-    parts = [_phrase(claim, rng) for claim in claims]
+    parts = [phrase(claim, rng) for claim in claims]
     joint = pick(JOINTS, rng)
     text = joint.join(parts) if parts else pick(NOTHING, rng)
     named = tuple(background) if rng.random() < 0.5 else ()
@@ -133,7 +133,8 @@ def _less(claim: Claim, rng: np.random.Generator) -> Claim:
     return Claim(action=claim.action, material=None) if share < 0.25 else claim
 
 
-def _phrase(claim: Claim, rng: np.random.Generator) -> str:
+def phrase(claim: Claim, rng: np.random.Generator) -> str:
+    """Return what someone might type for one sound; for one of which nothing is said, that there is none."""
     action, material = claim.action, claim.material
     if action is None and material is None:
         return pick(NOTHING, rng)

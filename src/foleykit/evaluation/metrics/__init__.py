@@ -32,6 +32,10 @@ MATERIAL = Metric(key="material_accuracy", title="material", better="higher")
 MATERIAL_BALANCED = Metric(key="material_balanced_accuracy", title="material balanced", better="higher")
 FRECHET_MIX = Metric(key="frechet_mix", title="FD to mix", better="lower", decimals=2)
 FRECHET_ACTION = Metric(key="frechet_action", title="FD to action", better="lower", decimals=2)
+SEEN_WINS = Metric(key="seen_material_wins", title="seen wins", better="neither", decimals=2)
+SEEN_SHARE = Metric(key="seen_material_share", title="seen, share of impacts", better="neither", decimals=2)
+OTHER_WINS = Metric(key="other_material_wins", title="other wins", better="neither", decimals=2)
+OTHER_SHARE = Metric(key="other_material_share", title="other, share of impacts", better="neither", decimals=2)
 GAP_LEVEL = Metric(key="gap_level_db", title="gap level dBFS", better="neither", decimals=1)
 DIAL = Metric(key="dial_spearman", title="rank correlation", better="higher")
 AGREEMENT_100 = Metric(key="agreement_100ms", title="F1 100 ms", better="higher")
@@ -95,5 +99,6 @@ WORLD_METRICS = (
     FRECHET_MIX,
     FRECHET_ACTION,
 )
+PROMPT_METRICS = (SEEN_WINS, SEEN_SHARE, OTHER_WINS, OTHER_SHARE)
 DIAL_METRICS = (GAP_LEVEL, DIAL)
 REAL_METRICS = (AGREEMENT_100, AGREEMENT_MEAN, AGREEMENT_60, ENVELOPE)
