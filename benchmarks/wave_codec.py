@@ -55,7 +55,7 @@ def main() -> None:
         f"{config.latent_width} channels; {torch.get_num_threads()} threads\n"
     )
     print(
-        "| sound | clips | through | mel L1 | level | log-spectral distance | bandwidth | of the original | s per s |"
+        "| sound | clips | through | mel L1 | level | log-spectral distance | bandwidth | reference | s per s |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for name, clips in sets.items():

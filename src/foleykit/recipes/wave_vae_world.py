@@ -36,8 +36,8 @@ from foleykit.training.processes import join_processes
 
 Stage = Literal["codec", "decoder"]
 DEFAULTS: Mapping[Stage, StageDefaults] = {
-    "codec": StageDefaults(num_steps=4000, batch_size=8, learning_rate=1e-3),
-    "decoder": StageDefaults(num_steps=800, batch_size=8, learning_rate=5e-4),
+    "codec": StageDefaults(num_steps=3000, batch_size=8, learning_rate=1e-3),
+    "decoder": StageDefaults(num_steps=500, batch_size=8, learning_rate=5e-4),
 }
 CROP_FRAMES = 24
 """Latent frames of a training crop."""
