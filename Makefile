@@ -13,6 +13,7 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.test
 	@.ci/world-rendering $(BIN)/python
+	@.ci/voice
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint

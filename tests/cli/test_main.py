@@ -81,9 +81,11 @@ def test_no_command_shows_the_commands_and_is_a_usage_error(foley: Run) -> None:
 
 
 def failures(folder: Path, clip: Path, model: Path, *, make: bool = True) -> dict[str, tuple[int, list[object]]]:
-    text = folder / "text.mp4"
+    text, untimed, late = folder / "text.mp4", folder / "untimed.csv", folder / "late.srt"
     if make:
         text.write_text("no video")
+        untimed.write_text("text\nGood morning!\n")
+        late.write_text("1\n00:00:01,000 --> 00:00:09,000\nGood morning!\n")
     return {
         "unknown option": (2, ["generate", clip, "--loud"]),
         "unknown command": (2, ["generates"]),
@@ -95,6 +97,11 @@ def failures(folder: Path, clip: Path, model: Path, *, make: bool = True) -> dic
         "no range": (2, ["generate", clip, "--range", "fast", "--model", model]),
         "best of one": (2, ["generate", clip, "--select", "best", "--model", model]),
         "no such cues": (2, ["generate", clip, "--cues", folder / "none.json", "--model", model]),
+        "empty prompt": (2, ["generate", clip, "--prompt", "", "--model", model]),
+        "blank prompt": (2, ["generate", clip, "--negative-prompt", " ", "--model", model]),
+        "no such transcript": (2, ["generate", clip, "--transcript", folder / "none.srt", "--model", model]),
+        "transcript without times": (2, ["generate", clip, "--transcript", untimed, "--model", model]),
+        "late transcript": (2, ["generate", clip, "--transcript", late, "-o", folder / "o.mp4", "--model", model]),
         "no such sidecar": (2, ["generate", "--replay", folder / "none.json"]),
         "missing file": (3, ["generate", folder / "none.mp4", "--model", model]),
         "not media": (3, ["generate", text, "--model", model]),

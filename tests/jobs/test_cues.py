@@ -42,7 +42,7 @@ def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
         ("a.json", "[]", "holds no cue"),
         ("a.json", "[3]", "cue 1 must be an object"),
         ("a.json", '[{"start": 0, "end": 1, "promt": "a"}]', 'did you mean "prompt"'),
-        ("a.json", '[{"start": 0, "prompt": "a"}]', "cue 1 is incomplete"),
+        ("a.json", '[{"start": 0, "prompt": "a"}]', "cue 1 has no end; every cue needs start, end"),
         ("a.json", '[{"start": 0, "end": 1}]', "neither a prompt"),
         ("a.json", '[{"start": 2, "end": 1, "prompt": "a"}]', "cue 1: a range begins"),
         ("a.json", '[{"start": NaN, "end": 1, "prompt": "a"}]', "cue 1: a range begins"),

@@ -276,7 +276,7 @@ def test_outputs_are_checked_before_any_work(make: Make, clip: Path, tmp_path: P
         (tmp_path / name).unlink()
 
 
-@pytest.mark.parametrize("stage", ["read", "load", "look", "generate", "action", "level", "write", "plot"])
+@pytest.mark.parametrize("stage", ["read", "load", "look", "generate", "action", "level", "listen", "write", "plot"])
 def test_an_interruption_at_any_stage_leaves_nothing(
     clip: Path, tmp_path: Path, pipeline: FoleyPipeline, stage: str
 ) -> None:

@@ -12,12 +12,14 @@ import pytest
 from fixtures.textvideo import write_tiny_textvideo
 from foleykit.audio.files import read_waveform, write_waveform
 from foleykit.cli.main import main
-from foleykit.core.errors import ModelError
+from foleykit.core.errors import ModelError, UsageError
+from foleykit.core.ranges import Cue
 from foleykit.jobs.generate import GenerateRequest, generate
 from foleykit.jobs.load import load
 from foleykit.jobs.models import describe_model
 from foleykit.jobs.pipeline import FoleyPipeline
 from foleykit.jobs.sidecar import read_sidecar
+from foleykit.jobs.soundtrack import Settings
 from foleykit.video.mux import packet_hashes
 
 
@@ -98,6 +100,11 @@ def test_what_it_cannot_do_is_said(pipeline: FoleyPipeline, clip: Path, tmp_path
         pipeline(clip, ambient_level=-30.0)
     with pytest.warns(UserWarning, match='these words of the prompt: "gongs"'):
         pipeline(clip, prompt="metal gongs")
+    with pytest.warns(UserWarning, match='these words of the prompt at 0.5 s: "gongs"'):
+        next(pipeline.takes(clip, Settings(cues=(Cue(start=0.5, end=1.0, prompt="metal gongs"),))))
+    for unreadable in ("Schritte auf Kies", "足音"):
+        with pytest.raises(UsageError, match=r"reads no word of the negative prompt, .*plain English"):
+            pipeline(clip, negative_prompt=unreadable)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pipeline(clip, prompt="Someone hits the metal bowl in a tiled kitchen.")

@@ -42,12 +42,27 @@ class Args:
     ambient_filter: Annotated[
         str, Option(metavar="FILTER", help='Clips of the library that may be chosen, such as "ambient_db < -50".')
     ] = ""
-    prompt: Annotated[str, Option(metavar="TEXT", help="What should be heard, for models that read text.")] = ""
-    negative_prompt: Annotated[str, Option(metavar="TEXT", help="What should not be heard, for the same models.")] = ""
+    prompt: Annotated[str | None, Option(metavar="TEXT", help="What should be heard, for models that read text.")] = (
+        None
+    )
+    negative_prompt: Annotated[
+        str | None, Option(metavar="TEXT", help="What should not be heard, for the same models.")
+    ] = None
     cues: Annotated[
         Path | None,
         Option(metavar="FILE", help="JSON or CSV with start, end, prompt, negative_prompt: prompts for stretches."),
     ] = None
+    transcript: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="JSON, CSV, SRT or VTT with times and text, spoken by espeak-ng; not lip-synced."),
+    ] = None
+    language: Annotated[str, Option(metavar="TAG", help="Of a transcript's lines that name none, such as de.")] = "en"
+    speech: Annotated[
+        bool, Option("--speech/--no-speech", help="Keep a take in which speech is heard, or make another.")
+    ] = False
+    music: Annotated[
+        bool, Option("--music/--no-music", help="Keep a take in which music is heard, or make another.")
+    ] = True
     original: Annotated[
         Literal["replace", "keep", "duck"],
         Option(
@@ -72,7 +87,9 @@ class Args:
         float | None, Option(metavar="S", help="Only from here (seconds) is there new sound; before it the old stays.")
     ] = None
     end: Annotated[float | None, Option(metavar="S", help="Only up to here (seconds); after it the old stays.")] = None
-    stems: Annotated[bool, Option("--stems", help="Also write NAME.action.wav and NAME.ambience.wav.")] = False
+    stems: Annotated[
+        bool, Option("--stems", help="Also write NAME.action.wav, NAME.ambience.wav, NAME.speech.wav.")
+    ] = False
     plot: Annotated[bool, Option("--plot", help="Also write NAME.png: pictures, onsets and spectrogram.")] = False
     loudness: Annotated[
         float | None, Option(metavar="LUFS", help="Integrated loudness of the result; default: as generated.")
@@ -125,7 +142,9 @@ def run(args: Args) -> None:
     from foleykit.jobs.cues import read_cues
     from foleykit.jobs.generate import DRAW_SEED, GenerateRequest, RerollRequest, generate
     from foleykit.jobs.mark import read_key
+    from foleykit.jobs.screening import unwanted_sounds
     from foleykit.jobs.soundtrack import Settings
+    from foleykit.jobs.transcript import read_transcript
     from foleykit.video.info import MediaLimits
     from foleykit.watermark import PUBLIC_KEY
 
@@ -135,22 +154,22 @@ def run(args: Args) -> None:
     if args.certificate is not None and args.private_key is not None:
         certificate = Certificate(chain=args.certificate, private_key=args.private_key)
 
+    prompt, negative_prompt = said(args.prompt), said(args.negative_prompt)
     draws_seed = args.seed == DRAW_SEED
     seed = None if draws_seed else args.seed
     reroll = None
     if args.range is not None:
         start, end = parse_range(args.range)
-        reroll = RerollRequest(
-            start=start, end=end, seed=seed, prompt=args.prompt, negative_prompt=args.negative_prompt
-        )
+        reroll = RerollRequest(start=start, end=end, seed=seed, prompt=prompt, negative_prompt=negative_prompt)
     settings = Settings(
         ambient=args.ambient,
         ambient_level_db=args.ambient_level,
         ambient_library=args.ambient_library or "",
         ambient_filter=args.ambient_filter,
-        prompt=args.prompt if reroll is None else "",
-        negative_prompt=args.negative_prompt if reroll is None else "",
+        prompt=prompt if reroll is None else "",
+        negative_prompt=negative_prompt if reroll is None else "",
         cues=() if args.cues is None else read_cues(args.cues),
+        transcript=() if args.transcript is None else read_transcript(args.transcript, args.language),
         original=args.original,
         seed=0 if seed is None or reroll is not None else seed,
         num_steps=args.num_steps,
@@ -168,6 +187,7 @@ def run(args: Args) -> None:
         draws_seed=draws_seed,
         num_takes=args.num_takes,
         select=args.select,
+        unwanted=unwanted_sounds(speech=args.speech, music=args.music),
         writes_stems=args.stems,
         writes_plot=args.plot,
         audio_codec=None if args.audio_codec == "auto" else args.audio_codec,
@@ -186,6 +206,15 @@ def run(args: Args) -> None:
     show(result, as_json=args.json, verbose=args.verbose, quiet=args.quiet, shows_seed=request.draws_seed)
 
 
+def said(text: str | None) -> str:
+    """Return what a user wrote, or nothing; raises UsageError for an option that is given without a text."""
+    from foleykit.core.errors import UsageError
+
+    if text == "":
+        raise UsageError("a prompt or negative prompt is empty; say what should be heard, or leave it out")
+    return text or ""
+
+
 def show(result: GenerateResult, *, as_json: bool, verbose: bool, quiet: bool, shows_seed: bool) -> None:
     """Print what was written: one JSON object, or a path per line."""
     if as_json:
@@ -198,6 +227,8 @@ def show(result: GenerateResult, *, as_json: bool, verbose: bool, quiet: bool, s
     for take in result.takes:
         if shows_seed or verbose:
             print(f"seed {take.seed}")
+        if take.screening is not None and (verbose or take.screening.is_replacement):
+            print(take.screening.report())
         for path in take.paths:
             print(path)
     if verbose:

@@ -4,29 +4,59 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from foleykit.core.errors import UsageError
 
 MIN_SECONDS = 0.1
+MAX_TEXT = 1000
+"""Characters of a prompt or of a spoken line; what a model reads of a prompt may be less."""
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cue:
-    """A stretch with prompts of its own, for models that read text."""
+class Stretch:
+    """A part of a sound, by its times."""
 
     start: float
     """Second at which it begins."""
     end: float
     """Second at which it ends."""
+
+    def __post_init__(self) -> None:
+        check_range(self.start, self.end)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line(Stretch):
+    """What is said in a stretch."""
+
+    text: str
+    """At most MAX_TEXT characters."""
+    language: str = "en"
+    """Tag such as en, en-gb or de."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.text.strip():
+            raise UsageError("there is no text to be spoken")
+        if len(self.text) > MAX_TEXT:
+            raise UsageError(f"a line of speech has at most {MAX_TEXT} characters, not {len(self.text)}")
+        if not _LANGUAGE.fullmatch(self.language):
+            raise UsageError(f'a language is a tag such as en, en-gb or de, not "{self.language}"')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cue(Stretch):
+    """A stretch with prompts of its own, for models that read text."""
+
     prompt: str = ""
     """What should be heard in it; empty is what is asked for everywhere."""
     negative_prompt: str = ""
     """What should not be heard in it; empty is what is asked for everywhere."""
-
-    def __post_init__(self) -> None:
-        check_range(self.start, self.end)
 
     @property
     def has_text(self) -> bool:
@@ -69,3 +99,12 @@ def check_range(start: float, end: float) -> None:
         raise UsageError(
             f"a range begins at 0 s or later and lasts {MIN_SECONDS:g} s or more; {start:g} to {end:g} s does not"
         )
+
+
+def check_apart(stretches: Sequence[Stretch], what: str) -> None:
+    """Raise UsageError where two of `stretches`, which a user calls `what`, overlap; they may touch."""
+    for earlier, later in pairwise(sorted(stretches, key=lambda one: one.start)):
+        if later.start < earlier.end:
+            raise UsageError(
+                f"two {what} overlap: {earlier.start:g} to {earlier.end:g} s and {later.start:g} to {later.end:g} s"
+            )

@@ -18,6 +18,7 @@ from foleykit.core.errors import UsageError
 from foleykit.core.progress import Report
 from foleykit.core.ranges import Cue
 from foleykit.core.types import VideoFeatures
+from foleykit.encoders.text.words import words_in
 from foleykit.jobs.soundtrack import Dtype, Settings
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
@@ -281,16 +282,27 @@ class TextVideoAdapter:
         self._model, self._name = model, name
 
     def check(self, settings: Settings, *, with_stems: bool) -> None:
-        for what, text in (("prompt", settings.prompt), ("negative prompt", settings.negative_prompt)):
-            if unread := self._model.unread(text):
-                words = ", ".join(f'"{word}"' for word in unread)
-                warnings.warn(f'model "{self._name}" does not read these words of the {what}: {words}', stacklevel=2)
+        self._check_words("prompt", settings.prompt)
+        self._check_words("negative prompt", settings.negative_prompt)
+        for stretch in (*settings.cues, *settings.rerolls):
+            self._check_words(f"prompt at {stretch.start:g} s", stretch.prompt)
+            self._check_words(f"negative prompt at {stretch.start:g} s", stretch.negative_prompt)
         if self._negative(settings) and settings.guidance_scale is not None and settings.guidance_scale <= 1:
             warnings.warn("a negative prompt has no effect at a guidance scale of 1 or below", stacklevel=2)
         if not self._has_ambient:
             self._check_without_ambient(settings, with_stems=with_stems)
         elif settings.ambient == "auto" and settings.ambient_level_db is not None and not settings.ambient_library:
             warnings.warn("ambient_level has no effect: no ambient clip is heard; name one with ambient", stacklevel=2)
+
+    def _check_words(self, what: str, text: str) -> None:
+        """Warn of words that the model does not read; raise UsageError where it reads none of a text."""
+        unread = self._model.unread(text)
+        if not unread:
+            return
+        words = ", ".join(f'"{word}"' for word in unread)
+        if set(unread) >= set(words_in(text)):
+            raise UsageError(f'model "{self._name}" reads no word of the {what}, {words}; it knows plain English ones')
+        warnings.warn(f'model "{self._name}" does not read these words of the {what}: {words}', stacklevel=2)
 
     @property
     def _has_ambient(self) -> bool:

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ OPTIONAL = {
     "c2pa": "signed content credentials; pip install 'foleykit[provenance]'",
     "diffusers": "networks at published size; pip install 'foleykit[published]'",
 }
+PROGRAMS = {"espeak-ng": "speaking transcripts"}
 HARMFUL_WHEN_BROKEN = ("torchvision", "torchaudio")
 """Never used here, but a broken build of one takes transformers and diffusers down with it."""
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "c2pa": "c2pa-python"}
@@ -70,6 +72,7 @@ def examine() -> Diagnosis:
     packages = [_required_package(name) for name in REQUIRED]
     packages += [_optional_package(name, use) for name, use in OPTIONAL.items()]
     packages += [found for found in map(_harmful_package, HARMFUL_WHEN_BROKEN) if found is not None]
+    packages += [_program(name, use) for name, use in PROGRAMS.items()]
     states = {found.name: found.state for found in packages}
     return Diagnosis(
         system=f"foleykit {foleykit.__version__}, Python {platform.python_version()}, {platform.platform()}",
@@ -106,6 +109,13 @@ def _optional_package(name: str, use: str) -> Finding:
     if version is None:
         return Finding(name=name, state="absent", detail=f"not installed (for {use})")
     return Finding(name=name, state="ok", detail=version)
+
+
+def _program(name: str, use: str) -> Finding:
+    path = shutil.which(name)
+    if path is None:
+        return Finding(name=name, state="absent", detail=f"not installed (a program, for {use})")
+    return Finding(name=name, state="ok", detail=path)
 
 
 def _harmful_package(name: str) -> Finding | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import foleykit
+from foleykit.audio.voice import Voice
 from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.core.ranges import Reroll
@@ -21,8 +22,9 @@ from foleykit.jobs.load import load
 from foleykit.jobs.mark import key_name
 from foleykit.jobs.models import describe_model
 from foleykit.jobs.outputs import StagedFiles, all_or_none, check_outputs
-from foleykit.jobs.pipeline import FoleyPipeline, best_of
+from foleykit.jobs.pipeline import FoleyPipeline
 from foleykit.jobs.provenance import COMPOSITE
+from foleykit.jobs.screening import Screening, Unwanted, unwanted_sounds
 from foleykit.jobs.selection import Selection, SelectMode
 from foleykit.jobs.sidecar import (
     AmbienceRecord,
@@ -36,13 +38,17 @@ from foleykit.jobs.sidecar import (
     relative_to,
 )
 from foleykit.jobs.soundtrack import SOUND_SUFFIXES, Dtype, Settings, Soundtrack, StemName
+from foleykit.jobs.speech import record_of
 from foleykit.jobs.stages import StageClock
+from foleykit.jobs.takes import best_of
 from foleykit.video.info import MediaLimits, VideoInfo
 from foleykit.video.output import FORMATS, AudioCodec, audio_codec_for, suffix_for
 from foleykit.video.probe import probe
 from foleykit.watermark import PUBLIC_KEY
 
 DRAW_SEED = -1
+UNWANTED = unwanted_sounds(speech=False, music=True)
+"""What is kept out of every result unless a user says otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +82,10 @@ class GenerateRequest:
     """Results with successive seeds; where several are written they are named `.take1`, `.take2`..."""
     select: SelectMode = "all"
     """Write every take, or only the one that agrees best with the pictures."""
+    unwanted: tuple[Unwanted, ...] = UNWANTED
+    """A take in which one of these is heard is made again, under another seed."""
+    voice: Voice | None = None
+    """Speaks the transcript; None is espeak-ng."""
     writes_stems: bool = False
     writes_plot: bool = False
     audio_codec: AudioCodec | None = None
@@ -104,8 +114,9 @@ class GenerateRequest:
             raise UsageError(f"{self.output}: an output ends in one of {known}")
         if self.reroll is not None and self.replay is None:
             raise UsageError("a range is re-rolled of an earlier result; name its sidecar with --replay")
+        changes_sound = self.settings != Settings() or self.num_takes != 1 or self.unwanted != UNWANTED
         draws_seed = self.draws_seed and self.reroll is None
-        if self.replay is not None and (self.settings != Settings() or self.num_takes != 1 or draws_seed):
+        if self.replay is not None and (changes_sound or draws_seed):
             raise UsageError("a replay takes its settings from the sidecar; leave out seeds, takes and sound options")
 
 
@@ -117,6 +128,8 @@ class TakeFiles:
     """Of the take, or of the stretch in it that was re-rolled last."""
     output: Path
     sidecar: Path
+    screening: Screening | None = None
+    """Whether speech or music was heard in it; None where it was not listened to."""
     stems: tuple[Path, ...] = ()
     plot: Path | None = None
 
@@ -150,6 +163,7 @@ class GenerateResult:
                 "sidecar": str(take.sidecar),
                 "stems": [str(path) for path in take.stems],
                 "plot": None if take.plot is None else str(take.plot),
+                "screening": None if take.screening is None else asdict(take.screening),
             }
             for take in self.takes
         ]
@@ -207,6 +221,8 @@ def generate(
             settings,
             num_takes=request.num_takes,
             is_judged=request.select == "best",
+            unwanted=request.unwanted,
+            voice=request.voice,
             with_stems=request.writes_stems,
             watermark_key=request.watermark_key,
             report=clock,
@@ -258,7 +274,7 @@ def write_take(
     sidecar = describe_take(take, soundtrack, request, pipeline, clock.timings(), is_picture_copied=is_picture_copied)
     finished = replace(sidecar.output, file_sha256=hash_file(output), is_signed=is_signed)
     replace(sidecar, output=finished, selection=selection).save(files.add(take.sidecar))
-    return replace(take, seed=soundtrack.settings.last_seed, stems=tuple(stems))
+    return replace(take, seed=soundtrack.settings.last_seed, screening=soundtrack.screening, stems=tuple(stems))
 
 
 def sign_output(path: Path, title: str, soundtrack: Soundtrack, certificate: Certificate | None) -> bool:
@@ -329,6 +345,8 @@ def describe_take(
         ambience=AmbienceRecord(name=soundtrack.ambience, sha256=recording_hash),
         audio_codec=request.audio_codec,
         watermark=soundtrack.watermark,
+        screening=soundtrack.screening,
+        speech=None if soundtrack.speech is None else record_of(soundtrack.speech),
         timings=timings,
     )
 
@@ -377,6 +395,7 @@ def replayed(request: GenerateRequest, sidecar: Sidecar) -> GenerateRequest:
         replay=None,
         reroll=None,
         draws_seed=False,
+        unwanted=(),
         model=sidecar.model.name,
         settings=settings,
         audio_codec=sidecar.audio_codec,

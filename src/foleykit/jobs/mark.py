@@ -11,14 +11,16 @@ import numpy as np
 
 from foleykit.core.errors import UsageError
 from foleykit.jobs.soundtrack import Soundtrack, Watermark
+from foleykit.jobs.speech import Speech, Utterance
 from foleykit.watermark import PUBLIC_KEY, embed
+from foleykit.watermark.spectrum import HOP, RATE
 
 PUBLIC = "public"
 _LEAST_KEY_BYTES = 16
 
 
 def mark(soundtrack: Soundtrack, key: bytes = PUBLIC_KEY) -> Soundtrack:
-    """Return `soundtrack` with the mark in its generated part and in its action stem.
+    """Return `soundtrack` with the mark in its generated part, in its action stem and in its speech.
 
     The message is the first 16 bits of the SHA-256 of the unmarked samples: it names the take and nothing else, and a
     replay writes the same one. The original sound is not touched.
@@ -31,6 +33,7 @@ def mark(soundtrack: Soundtrack, key: bytes = PUBLIC_KEY) -> Soundtrack:
         soundtrack,
         generated=marked.waveform,
         action=marked.parts[0] if marked.parts else None,
+        speech=_marked_speech(soundtrack.speech, int(message, 16), key, marked.shift),
         watermark=Watermark(
             message=message,
             content_sha256=content,
@@ -50,8 +53,24 @@ def mark_like(soundtrack: Soundtrack, watermark: Watermark, key: bytes) -> Sound
         soundtrack,
         generated=marked.waveform,
         action=marked.parts[0] if marked.parts else None,
+        speech=_marked_speech(soundtrack.speech, message, key, marked.shift),
         watermark=watermark,
     )
+
+
+def _marked_speech(speech: Speech | None, message: int, key: bytes, shift: int) -> Speech | None:
+    """Return `speech` with the pattern that runs through the generated sound, so that the sum carries one mark."""
+    if speech is None:
+        return None
+    grid = HOP * speech.sample_rate // RATE
+
+    def marked(utterance: Utterance) -> Utterance:
+        hops, before = divmod(utterance.first, grid)
+        sound = np.pad(utterance.waveform, ((0, 0), (before, 0)))
+        with_mark = embed(sound, speech.sample_rate, message, key, shift=shift + hops).waveform
+        return replace(utterance, waveform=with_mark[:, before:])
+
+    return replace(speech, utterances=tuple(map(marked, speech.utterances)))
 
 
 def key_name(key: bytes) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foleykit.audio.ambient import AmbientClip
+from foleykit.audio.voice import EspeakVoice, Voice
 from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
+from foleykit.core.ranges import Line
 from foleykit.jobs.adapters import Model, Scene, adapter_of
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
 from foleykit.jobs.judge import Judge
@@ -22,8 +25,10 @@ from foleykit.jobs.library import clip_by_key, embedding_space, nearest_clip
 from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.original import read_original
 from foleykit.jobs.placing import check_ranges, finish, place, reroll
-from foleykit.jobs.selection import Selection, Verdict, select
+from foleykit.jobs.screening import MAX_FURTHER, Unwanted, unwanted_sounds
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
+from foleykit.jobs.speech import Speech, speak
+from foleykit.jobs.takes import best_of, judged, screened, unwanted_beside
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.retrieval import open_index
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
@@ -70,6 +75,10 @@ class FoleyPipeline:
         ambient_filter: str = "",
         prompt: str = "",
         negative_prompt: str = "",
+        transcript: Sequence[Line] = (),
+        voice: Voice | None = None,
+        speech: bool = False,
+        music: bool = True,
         original: OriginalMode = "replace",
         seed: int = 0,
         num_steps: int | None = None,
@@ -89,8 +98,9 @@ class FoleyPipeline:
         `ambient` is "auto", "quiet", "original" or a recording, `ambient_level` its RMS in dBFS, `loudness` in LUFS,
         `start` and `end` in seconds. "auto" chooses from the index `ambient_library` where one is named, among the
         clips that pass `ambient_filter`, such as "ambient_db < -50". `prompt` and `negative_prompt` say what should and
-        should not be heard, where the model reads text. Raises MediaError for a file that cannot be used
-        and UsageError for impossible values.
+        should not be heard, where the model reads text. `transcript` is spoken by `voice`, or else by espeak-ng. A take
+        in which speech or music is heard is made again unless `speech` and `music` allow it. Raises MediaError for a
+        file that cannot be used and UsageError for impossible values.
         """
         settings = Settings(
             ambient=str(ambient),
@@ -99,6 +109,7 @@ class FoleyPipeline:
             ambient_filter=ambient_filter,
             prompt=prompt,
             negative_prompt=negative_prompt,
+            transcript=tuple(transcript),
             original=original,
             seed=seed,
             num_steps=num_steps,
@@ -113,6 +124,8 @@ class FoleyPipeline:
             settings,
             num_takes=num_takes,
             is_judged=num_takes > 1,
+            unwanted=unwanted_sounds(speech=speech, music=music),
+            voice=voice,
             with_stems=stems,
             watermark_key=watermark_key,
             limits=limits,
@@ -127,6 +140,8 @@ class FoleyPipeline:
         *,
         num_takes: int = 1,
         is_judged: bool = False,
+        unwanted: tuple[Unwanted, ...] = (),
+        voice: Voice | None = None,
         with_stems: bool = False,
         watermark_key: bytes = PUBLIC_KEY,
         limits: MediaLimits = DEFAULT_LIMITS,
@@ -134,7 +149,9 @@ class FoleyPipeline:
     ) -> Iterator[Soundtrack]:
         """Yield soundtracks with seeds `settings.seed`, +1, +2...; the video is looked at once.
 
-        Judged takes say how well they agree with the pictures; `best_of` chooses among them.
+        Judged takes say how well they agree with the pictures; `best_of` chooses among them. A take in which something
+        `unwanted` is heard is made again with the next free seed, MAX_FURTHER times in all. `voice` speaks the
+        transcript; None is espeak-ng.
         """
         self.adapter.check(settings, with_stems=with_stems)
         settings = self.adapter.resolve(settings)
@@ -145,16 +162,29 @@ class FoleyPipeline:
         clip = recording or self._own_ambience(info, settings) or self._library_clip(settings)
         report("read", 1)
         check_ranges(info, settings)
+        speech = spoken(info, settings, voice, report)
         scene = self.look(info, settings, report=report)
         warn_of(scene)
         clip = self._ambience(clip, scene, settings)
         if settings.ambient_library and clip is not None:
             settings = replace(settings, ambient_clip=clip.name)
         judge = Judge.watching(scene, self.model, report) if is_judged else None
-        for take in range(num_takes):
-            seeded = replace(settings, seed=settings.seed + take)
-            soundtrack = self._voice(scene, seeded, clip, with_stems, watermark_key, report)
-            yield soundtrack if judge is None else judged(soundtrack, scene, judge, report)
+        if clip is not None:
+            unwanted = unwanted_beside(clip, self.model.config.sample_rate, unwanted)
+
+        def make(seed: int) -> Soundtrack:
+            return self._voice(scene, replace(settings, seed=seed), clip, speech, with_stems, watermark_key, report)
+
+        first_free = settings.seed + num_takes
+        further = iter(range(first_free, first_free + MAX_FURTHER))
+
+        def take(seed: int) -> Soundtrack:
+            made = screened(make, chain([seed], further), unwanted, scene, report) if unwanted else make(seed)
+            return made if judge is None else judged(made, scene, judge, report)
+
+        # No name for what is yielded: a long sound is not held while the next one is made.
+        for seed in range(settings.seed, first_free):
+            yield take(seed)
 
     def look(self, info: VideoInfo, settings: Settings, *, report: Report = no_report) -> Scene:
         """Return the span that `settings` name as the model sees it."""
@@ -175,19 +205,26 @@ class FoleyPipeline:
         scene: Scene,
         settings: Settings,
         clip: AmbientClip | None,
+        speech: Speech | None,
         with_stems: bool,
         watermark_key: bytes,
         report: Report,
     ) -> Soundtrack:
         """Generate one take and all its re-rolls, mark it and weigh it against the video's own sound."""
-        versions = self._generate(scene, settings, clip, with_stems, report)
+        versions = self._generate(scene, settings, clip, speech, with_stems, report)
         soundtrack = finish(next(versions), scene, watermark_key, report)
         for asked in settings.rerolls:
             soundtrack = reroll(soundtrack, next(versions), asked, scene, watermark_key)
         return soundtrack
 
     def _generate(
-        self, scene: Scene, settings: Settings, clip: AmbientClip | None, with_stems: bool, report: Report
+        self,
+        scene: Scene,
+        settings: Settings,
+        clip: AmbientClip | None,
+        speech: Speech | None,
+        with_stems: bool,
+        report: Report,
     ) -> Iterator[Soundtrack]:
         """Yield what the model makes, and then what each of the re-rolls makes of it."""
         rate = self.model.config.sample_rate
@@ -206,6 +243,7 @@ class FoleyPipeline:
                 model_rate=rate,
                 settings=settings,
                 ambience=OWN_CHOICE if clip is None else clip.name,
+                speech=speech,
                 quality=scene.quality,
             )
 
@@ -271,27 +309,14 @@ def warn_of(scene: Scene) -> None:
         warnings.warn(f"{scene.info.path.name}: {problems}; the sound may fit the less", stacklevel=2)
 
 
-def judged(soundtrack: Soundtrack, scene: Scene, judge: Judge, report: Report) -> Soundtrack:
-    """Return `soundtrack` with what `judge` says of its generated part."""
-    report("judge", 0)
-    first, last = (round(time * soundtrack.model_rate) for time in (scene.start, scene.end))
-    heard = soundtrack.generated[:, first : max(last, first + 1)]
-    verdict = judge(heard, soundtrack.model_rate, soundtrack.settings.seed)
-    report("judge", 1)
-    return replace(soundtrack, verdict=verdict)
-
-
-def best_of(takes: Iterable[Soundtrack]) -> tuple[Soundtrack, Selection]:
-    """Return the best of judged takes, and how they were compared; two of them are in memory at a time."""
-    best: Soundtrack | None = None
-    verdicts: list[Verdict] = []
-    for take in takes:
-        assert take.verdict is not None
-        verdicts.append(take.verdict)
-        if best is None or select(verdicts).seed == take.settings.seed:
-            best = take
-    assert best is not None
-    return best, select(verdicts)
+def spoken(info: VideoInfo, settings: Settings, voice: Voice | None, report: Report) -> Speech | None:
+    """Return the transcript as it is spoken; None without one."""
+    if not settings.transcript:
+        return None
+    report("speak", 0)
+    speech = speak(settings.transcript, voice or EspeakVoice(), OUTPUT_RATE, float(span(info, settings)[1]))
+    report("speak", 1)
+    return speech
 
 
 def span(info: VideoInfo, settings: Settings) -> tuple[Fraction, Fraction]:

@@ -87,10 +87,10 @@ def span_weight(scene: Scene, num_samples: int) -> NDArray[np.float32]:
 
 
 def check_ranges(info: VideoInfo, settings: Settings) -> None:
-    """Raise UsageError where a cue or a re-roll asks for what is not new sound."""
+    """Raise UsageError where a cue, a line or a re-roll asks for what is not new sound."""
     first = 0.0 if settings.start is None else settings.start
     last = float(info.duration) if settings.end is None else min(settings.end, float(info.duration))
-    for asked in (*settings.cues, *settings.rerolls):
+    for asked in (*settings.cues, *settings.transcript, *settings.rerolls):
         if asked.start < first or asked.end > last + 1e-6:
             raise UsageError(
                 f"the range {asked.start:g} to {asked.end:g} s does not lie inside the new sound, "

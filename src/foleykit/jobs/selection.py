@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foleykit.evaluation.metrics.clipping import clipped_share
+from foleykit.jobs.screening import Unwanted
 
 SelectMode = Literal["all", "best"]
-Fault = Literal["silent", "clipped", "off centre", "broken off"]
+Fault = Literal["silent", "clipped", "off centre", "broken off"] | Unwanted
 
 SILENT_PEAK = 10 ** (-60 / 20)
 """A take whose highest sample is below this makes no sound."""

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from foleykit.core.config import from_dict
 from foleykit.core.errors import ConfigError, MediaError, UsageError
+from foleykit.jobs.screening import Screening
 from foleykit.jobs.selection import Selection
 from foleykit.jobs.soundtrack import Dtype, Settings, Watermark
+from foleykit.jobs.speech import SpeechRecord
 from foleykit.video.output import AudioCodec
 from foleykit.video.quality import QualityReport
 
@@ -81,6 +83,10 @@ class Sidecar:
     """None: the sound was left unmarked, as `settings.is_marked` asks."""
     selection: Selection | None = None
     """The takes that this one was the best of; None where it was not compared."""
+    screening: Screening | None = None
+    """Whether the take holds speech or music that nobody asked for; None where it was not listened to."""
+    speech: SpeechRecord | None = None
+    """How the transcript is spoken; None without one."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by stage."""
 

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -17,10 +16,12 @@ from foleykit.audio.files import write_waveform
 from foleykit.audio.mix import to_channels
 from foleykit.audio.resample import StreamResampler, fit_length
 from foleykit.core.errors import InputError, UsageError
-from foleykit.core.ranges import Cue, Reroll
+from foleykit.core.ranges import MAX_TEXT, Cue, Line, Reroll, check_apart
 from foleykit.jobs.outputs import all_or_none, check_outputs
 from foleykit.jobs.provenance import Note, make_note
+from foleykit.jobs.screening import Screening
 from foleykit.jobs.selection import Verdict
+from foleykit.jobs.speech import Speech
 from foleykit.retrieval.filters import parse_filter
 from foleykit.video.info import VideoInfo
 from foleykit.video.mux import mux
@@ -29,15 +30,13 @@ from foleykit.video.quality import QualityReport
 
 OUTPUT_RATE = 48_000
 BLOCK_SECONDS = 10
-MAX_PROMPT = 1000
-"""Characters of a prompt; what a model reads of it may be less."""
 SOUND_SUFFIXES = (".wav", ".flac")
 CROSSFADE_SECONDS = 0.02
 """At either end of a re-rolled stretch."""
 
 OriginalMode = Literal["replace", "keep", "duck"]
 Dtype = Literal["float32", "bfloat16", "float16"]
-StemName = Literal["action", "ambience", "original"]
+StemName = Literal["action", "ambience", "speech", "original"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +75,8 @@ class Settings:
     """The generated sound carries the watermark."""
     cues: tuple[Cue, ...] = ()
     """Stretches with prompts of their own, apart from one another; their times count from the first picture."""
+    transcript: tuple[Line, ...] = ()
+    """What is spoken besides, apart from one another; the times count from the first picture."""
     rerolls: tuple[Reroll, ...] = ()
     """Stretches that were made anew, one after another; their times count from the first picture."""
 
@@ -106,15 +107,13 @@ class Settings:
         if (self.ambient_filter or self.ambient_clip) and not self.ambient_library:
             raise UsageError("a filter chooses among the clips of a library; name one with --ambient-library")
         parse_filter(self.ambient_filter)
-        in_order = sorted(self.cues, key=lambda cue: cue.start)
-        for earlier, later in pairwise(in_order):
-            if later.start < earlier.end:
-                raise UsageError(
-                    f"two cues overlap: {earlier.start:g} to {earlier.end:g} s and {later.start:g} to {later.end:g} s"
-                )
+        check_apart(self.cues, "cues")
+        check_apart(self.transcript, "lines of the transcript")
         longest = max(map(len, self.texts))
-        if longest > MAX_PROMPT:
-            raise UsageError(f"a prompt or negative prompt has at most {MAX_PROMPT} characters, not {longest}")
+        if longest > MAX_TEXT:
+            raise UsageError(f"a prompt or negative prompt has at most {MAX_TEXT} characters, not {longest}")
+        if any(text and not text.strip() for text in self.texts):
+            raise UsageError("a prompt or negative prompt is blank; say what should be heard, or leave it out")
         if self.loudness_lufs is not None and not -70 <= self.loudness_lufs <= 0:
             raise UsageError(f"loudness lies between -70 and 0 LUFS, not {self.loudness_lufs:g}")
         start = 0.0 if self.start is None else self.start
@@ -192,13 +191,17 @@ class Soundtrack:
     """(S,) gain of the generated sound over time at `sample_rate`; None is 1 throughout."""
     original_weight: NDArray[np.float32] | None = None
     """(S,) gain of the original over time at `sample_rate`; None is 1 throughout."""
+    speech: Speech | None = None
+    """The transcript as it is spoken, at `sample_rate`; None without one."""
     gain_db: float = 0.0
     """Applied to everything: loudness and the true-peak ceiling."""
     sample_rate: int = OUTPUT_RATE
     watermark: Watermark | None = None
-    """The mark in `generated` and `action`; None where they carry none."""
+    """The mark in `generated`, `action` and `speech`; None where they carry none."""
     verdict: Verdict | None = None
     """How the take was judged; None where takes are not compared."""
+    screening: Screening | None = None
+    """Whether the take holds what nobody asked for; None where it was not listened to."""
     quality: QualityReport | None = None
     """What in the pictures made the sound hard to guess; None where nothing could be measured."""
     splice: Splice | None = None
@@ -222,7 +225,8 @@ class Soundtrack:
         """Names of the parts whose sum is the soundtrack; empty where stems were not asked for."""
         if self.action is None:
             return ()
-        return ("action", "ambience") if self.original is None else ("action", "ambience", "original")
+        beside: dict[StemName, object] = {"speech": self.speech, "original": self.original}
+        return ("action", "ambience", *(name for name, part in beside.items() if part is not None))
 
     @cached_property
     def waveform(self) -> NDArray[np.float32]:
@@ -241,7 +245,7 @@ class Soundtrack:
 
     def _own_blocks(self, stem: StemName | None) -> Iterator[NDArray[np.float32]]:
         """Yield blocks as `blocks` does, of what is generated for this soundtrack alone."""
-        if stem == "original":
+        if stem in ("speech", "original"):
             sources: Iterator[NDArray[np.float32]] = self._silence()
         elif stem is not None and self.action is None:
             raise InputError("this soundtrack was generated without stems; ask for them when generating")
@@ -253,16 +257,18 @@ class Soundtrack:
         else:
             sources = self._resampled(self.generated)
         gain = np.float32(10 ** (self.gain_db / 20))
-        hears_original = self.original is not None and stem in (None, "original")
+        original = self.original if stem in (None, "original") else None
+        speech = self.speech if stem in (None, "speech") else None
         position = 0
         for block in sources:
             span = slice(position, position + block.shape[-1])
             if self.generated_weight is not None:
                 block = block * self.generated_weight[span]
             block = to_channels(block, self.num_channels)
-            if hears_original:
-                assert self.original is not None
-                heard = self.original[:, span]
+            if speech is not None:
+                block = block + to_channels(speech.between(span.start, span.stop), self.num_channels)
+            if original is not None:
+                heard = original[:, span]
                 block = block + (heard if self.original_weight is None else heard * self.original_weight[span])
             yield block * gain
             position = span.stop
