@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from foleykit.audio.files import write_waveform
 from foleykit.core.errors import MediaError
-from foleykit.jobs.ambience import at_level, background_level_db, middle_of, quietest_stretch, read_recording, rms_dbfs
+from foleykit.jobs.ambience import (
+    at_level,
+    background_level_db,
+    background_stretch,
+    middle_of,
+    quietest_stretch,
+    read_recording,
+    rms_dbfs,
+)
 
 RATE = 16_000
 
@@ -82,3 +90,11 @@ def test_recordings_are_read_mono_at_the_rate_from_the_middle(tmp_path: Path) ->
 def test_a_misspelt_word_is_explained(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="auto, quiet, original or the path"):
         read_recording("quit", RATE, RATE)
+
+
+def test_a_background_stretch_is_neither_gap_nor_action() -> None:
+    noise = np.random.default_rng(0).standard_normal((1, 10 * RATE)).astype(np.float32)
+    levels = np.repeat([-80.0, -40.0, -40.0, -40.0, -40.0, -40.0, -40.0, -10.0, -40.0, -40.0], RATE)
+    stretch = background_stretch(noise * (10 ** (levels / 20)).astype(np.float32), RATE, RATE)
+    assert stretch.shape == (1, RATE) and rms_dbfs(stretch) == pytest.approx(-40, abs=1.5)
+    assert background_stretch(noise[:, :100], RATE, RATE).shape == (1, 100)

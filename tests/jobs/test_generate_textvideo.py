@@ -48,7 +48,7 @@ def test_the_command_takes_prompts_and_replays(model: Path, clip: Path, tmp_path
     assert '"quartz"' in told and '"saxophone"' in told and '"metal"' not in told
     assert packet_hashes(output) == packet_hashes(clip)
     sidecar = read_sidecar(output.with_suffix(".json"))
-    assert sidecar.output.num_samples == 2 * 48_000 and sidecar.ambience.name == "none"
+    assert sidecar.output.num_samples == 2 * 48_000 and sidecar.ambience.name == "auto"
     assert sidecar.settings.prompt == "metal hits, quartz" and sidecar.settings.num_steps == 2
     again = generate(GenerateRequest(replay=output.with_suffix(".json"), output=tmp_path / "again.mp4"))
     assert read_sidecar(again.takes[0].sidecar).output.samples_sha256 == sidecar.output.samples_sha256
@@ -88,6 +88,18 @@ def test_an_ambient_recording_is_heard_at_its_level(pipeline: FoleyPipeline, cli
     assert not np.array_equal(louder.waveform, softer.waveform)
 
 
+def test_auto_hears_one_background_throughout(pipeline: FoleyPipeline, clip: Path) -> None:
+    track, louder = (pipeline(clip, ambient_level=level, watermark=False) for level in (None, -20.0))
+    assert track.ambience == louder.ambience in ("auto", "quiet")
+    assert not np.array_equal(track.waveform, louder.waveform)
+    parts = pipeline(clip, stems=True, watermark=False)
+    np.testing.assert_allclose(parts.stems["action"] + parts.stems["ambience"], track.waveform, atol=1e-5)
+    # All takes share it, so that the second one is made again by its own seed.
+    second = list(pipeline.takes(clip, Settings(), num_takes=2))[1]
+    again = next(pipeline.takes(clip, Settings(seed=1)))
+    assert np.array_equal(second.generated, again.generated)
+
+
 def test_stems_sum_to_the_whole(pipeline: FoleyPipeline, clip: Path) -> None:
     track = pipeline(clip, ambient="quiet", stems=True)
     np.testing.assert_allclose(track.stems["action"] + track.stems["ambience"], track.waveform, atol=1e-5)
@@ -96,8 +108,6 @@ def test_stems_sum_to_the_whole(pipeline: FoleyPipeline, clip: Path) -> None:
 def test_what_it_cannot_do_is_said(pipeline: FoleyPipeline, clip: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot choose from a library"):
         pipeline(clip, ambient_library=tmp_path)
-    with pytest.warns(UserWarning, match="ambient_level has no effect"):
-        pipeline(clip, ambient_level=-30.0)
     with pytest.warns(UserWarning, match='these words of the prompt: "gongs"'):
         pipeline(clip, prompt="metal gongs")
     with pytest.warns(UserWarning, match='these words of the prompt at 0.5 s: "gongs"'):

@@ -19,6 +19,7 @@ from foleykit.core.progress import Report
 from foleykit.core.ranges import Cue
 from foleykit.core.types import VideoFeatures
 from foleykit.encoders.text.words import words_in
+from foleykit.jobs.ambience import background_stretch, is_silent
 from foleykit.jobs.soundtrack import Dtype, Settings
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
@@ -34,6 +35,10 @@ Model = AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline | TextVideoPipel
 
 CueOrReroll = TypeVar("CueOrReroll", bound=Cue)
 
+HEARD_SECONDS = 9.0
+"""Of a video whose background a model of family textvideo is to choose; a few of its windows."""
+BACKGROUND_SECONDS = 1.0
+"""Of what is heard there, that then lies behind all of the video."""
 QUIET_WORDS = "background noise, ambience, hum, hiss, wind, music"
 """What a model without an ambient condition is led away from when it is asked for action alone."""
 FULL_CHUNK = 8
@@ -291,8 +296,6 @@ class TextVideoAdapter:
             warnings.warn("a negative prompt has no effect at a guidance scale of 1 or below", stacklevel=2)
         if not self._has_ambient:
             self._check_without_ambient(settings, with_stems=with_stems)
-        elif settings.ambient == "auto" and settings.ambient_level_db is not None and not settings.ambient_library:
-            warnings.warn("ambient_level has no effect: no ambient clip is heard; name one with ambient", stacklevel=2)
 
     def _check_words(self, what: str, text: str) -> None:
         """Warn of words that the model does not read; raise UsageError where it reads none of a text."""
@@ -363,7 +366,26 @@ class TextVideoAdapter:
         )
 
     def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
-        return self._model.quiet() if self._has_ambient and settings.ambient == "quiet" else None
+        """Return the quiet clip, or for "auto" what the model puts behind the beginning when it is told no ambience.
+
+        Left to themselves, windows would each choose a background of their own.
+        """
+        if not self._has_ambient:
+            return None
+        if settings.ambient == "quiet":
+            return self._model.quiet()
+        assert isinstance(scene.features, TextVideoFeatures)
+        rate, features = self._model.config.sample_rate, self._model.beginning(scene.features, HEARD_SECONDS)
+        sound = self._model.generate(
+            features,
+            num_samples=max(1, round(features.seconds * rate)),
+            prompt=settings.prompt,
+            negative_prompt=self._negative(settings),
+            num_steps=settings.num_steps,
+            guidance_scale=settings.guidance_scale,
+        )
+        background = background_stretch(sound, rate, round(BACKGROUND_SECONDS * rate))
+        return self._model.quiet() if is_silent(background) else AmbientClip(name="auto", waveform=background)
 
     def versions(
         self,

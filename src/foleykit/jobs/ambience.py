@@ -26,7 +26,7 @@ def read_recording(path: str, sample_rate: int, num_samples: int) -> AmbientClip
         raise MediaError(f'no recording "{path}"; an ambience is auto, quiet, original or the path of a sound file')
     waveform, _ = read_waveform(path, sample_rate=sample_rate, seconds=MAX_RECORDING_SECONDS, mono=True)
     middle = middle_of(waveform, num_samples)
-    if rms_dbfs(middle) < SILENCE_DBFS:
+    if is_silent(middle):
         raise MediaError(f"{path} is silent in its middle; use a recording with sound, or the ambience quiet")
     return AmbientClip(name=Path(path).name, waveform=middle)
 
@@ -42,14 +42,31 @@ def quietest_stretch(waveform: NDArray[np.float32], sample_rate: int, num_sample
 
     Stretches start every tenth of a second; a shorter waveform is returned whole.
     """
+    powers, stretches = _stretches(waveform, sample_rate, num_samples)
+    powers[powers < 10 ** (SILENCE_DBFS / 10)] = np.inf
+    best = int(powers.argmin())
+    return waveform[:, stretches[best]] if np.isfinite(powers[best]) else None
+
+
+def background_stretch(waveform: NDArray[np.float32], sample_rate: int, num_samples: int) -> NDArray[np.float32]:
+    """Return a stretch (1, num_samples) of a mono `waveform` (1, S) than which a quarter of all are softer.
+
+    It holds what is mostly there, rather than an action or a gap. A shorter waveform is returned whole.
+    """
+    powers, stretches = _stretches(waveform, sample_rate, num_samples)
+    return waveform[:, stretches[int(powers.argsort()[int(BACKGROUND_QUANTILE * len(powers))])]]
+
+
+def _stretches(
+    waveform: NDArray[np.float32], sample_rate: int, num_samples: int
+) -> tuple[NDArray[np.float64], list[slice]]:
+    """Return the power of every stretch of `num_samples`, one every tenth of a second, and where each lies."""
     hop = max(1, round(HOP_SECONDS * sample_rate))
     power = np.concatenate([[0.0], np.cumsum(np.square(waveform[0], dtype=np.float64))])
     starts = np.arange(0, max(1, waveform.shape[-1] - num_samples + 1), hop)
     ends = np.minimum(starts + num_samples, waveform.shape[-1])
-    levels = (power[ends] - power[starts]) / (ends - starts)
-    levels[levels < 10 ** (SILENCE_DBFS / 10)] = np.inf
-    best = int(levels.argmin())
-    return waveform[:, starts[best] : ends[best]] if np.isfinite(levels[best]) else None
+    powers = (power[ends] - power[starts]) / (ends - starts)
+    return powers, [slice(first, last) for first, last in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 def background_level_db(waveform: NDArray[np.float32], sample_rate: int) -> float:
@@ -68,6 +85,11 @@ def at_level(waveform: NDArray[np.float32], level_db: float) -> NDArray[np.float
     """Return `waveform` scaled to an RMS of `level_db` dBFS; silence stays silence."""
     current = rms_dbfs(waveform)
     return waveform if current == -np.inf else waveform * np.float32(10 ** ((level_db - current) / 20))
+
+
+def is_silent(waveform: NDArray[np.float32]) -> bool:
+    """Return whether `waveform` holds nothing that could be taken for an ambience."""
+    return rms_dbfs(waveform) < SILENCE_DBFS
 
 
 def rms_dbfs(waveform: NDArray[np.float32]) -> float:

@@ -180,6 +180,17 @@ class TextVideoPipeline:
         seen, segments = self.sight.encode(frames, pictures, plan.segments.length)
         return VideoFeatures(pictures=held(seen, plan.pictures.length), segments=segments, seconds=seconds)
 
+    def beginning(self, features: VideoFeatures, seconds: float) -> VideoFeatures:
+        """Return the features of the first `seconds`, or all of them where the video is no longer."""
+        if seconds >= features.seconds:
+            return features
+        lengths = self.config.sequence_lengths(seconds)
+        return VideoFeatures(
+            pictures=features.pictures[: lengths.pictures],
+            segments=features.segments[: lengths.segments],
+            seconds=seconds,
+        )
+
     def unread(self, text: str) -> tuple[str, ...]:
         """Return the words of `text` that have no effect."""
         return self.reader.unread(text)
