@@ -51,7 +51,7 @@ DEFAULTS: Mapping[Stage, StageDefaults] = {
     "codec": wave_vae_world.DEFAULTS["codec"],
     "decoder": wave_vae_world.DEFAULTS["decoder"],
     "text": StageDefaults(num_steps=2500, batch_size=128, learning_rate=2e-3),
-    "generator": StageDefaults(num_steps=12_000, batch_size=32, learning_rate=1e-3),
+    "generator": StageDefaults(num_steps=10_000, batch_size=32, learning_rate=1e-3),
 }
 VALIDATION_BATCHES = 2
 LIBRARY_SECONDS = 2.0
