@@ -88,8 +88,8 @@ class GeneratorBatch:
 class SimilarityBatch:
     latents: Tensor
     """(B, D, L) of the mixture"""
-    video: Tensor
-    """(B, L, W) features of another moment of the same long video"""
+    maps: Tensor
+    """(B, T, A, C, C) appearance of other moments of the same long video"""
     seen: Tensor
     """(B, K) 1 for every kind of ambience whose source is in sight, or for none of them"""
 

@@ -22,7 +22,7 @@ from foleykit.core.checkpoint import Module, frozen, load_weights, save_weights,
 from foleykit.core.config import save_config
 from foleykit.core.errors import UsageError
 from foleykit.core.types import IGNORED, AudioBatch, Batch, BatchSource, Objective
-from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
+from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import Denoiser
@@ -41,10 +41,11 @@ from foleykit.recipes.avldm_batches import (
     EncodedVideo,
     GeneratorBatches,
     SimilarityBatches,
+    SurveyedVideo,
     VideoBatches,
 )
 from foleykit.recipes.stage_defaults import StageDefaults
-from foleykit.recipes.world_data import WorldDataArgs, action_latents, encoded_videos, open_world
+from foleykit.recipes.world_data import WorldDataArgs, action_latents, encoded_videos, open_world, surveyed_videos
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
 from foleykit.training.processes import join_processes
 from foleykit.world.types import Split
@@ -366,15 +367,19 @@ def train_similarity(args: TrainArgs, on_step: Callable[[int, float], None] | No
     """Train the two towers of AV-Sim on what codec and video encoder already compute."""
     config = config_of(args)
     codec, encoder = frozen_stages(args, config)
-    towers = AvSimilarity(AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width))
+    towers = AvSimilarity(config.similarity)
+
+    def surveyed(split: Split) -> Sequence[SurveyedVideo]:
+        return surveyed_videos(args.data, split, codec, encoder, args.output / "encoded", args.device)
+
     batches = SimilarityBatches(
-        videos=encoded(args, "train", codec, encoder),
+        videos=surveyed("train"),
         window_frames=config.window_frames,
         batch_size=batch_size(args),
         device=args.device,
         seed=args.seed,
     )
-    held_out = encoded(args, "valid", codec, encoder)
+    held_out = surveyed("valid")
     fixed = [replace(batches, videos=held_out, seed=1, batch_size=min(32, len(held_out)))(step) for step in range(4)]
 
     @torch.no_grad()
@@ -382,7 +387,7 @@ def train_similarity(args: TrainArgs, on_step: Callable[[int, float], None] | No
         assert isinstance(model, AvSimilarity)
         ranks, fits = [], []
         for batch in fixed:
-            scores = model.embed_video(batch.video) @ model.embed_audio(batch.latents).T
+            scores = model.embed_video(model.survey(batch.maps)) @ model.embed_audio(batch.latents).T
             ranks.append((scores > scores.diagonal()[:, None]).sum(dim=1).float() / (len(scores) - 1))
             fits.append((batch.seen * batch.seen[scores.argmax(dim=1)]).sum(dim=1) > 0)
         return {"mean_rank": torch.cat(ranks).mean().item(), "nearest_fits": torch.cat(fits).float().mean().item()}
@@ -400,13 +405,12 @@ def bundle(args: TrainArgs, destination: Path) -> None:
         raise UsageError(f"{destination} already holds a model; choose another folder or remove it first")
     config = config_of(args)
     codec, encoder = frozen_stages(args, config)
-    towers = AvSimilarity(AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width))
     parts: dict[str, nn.Module] = {
         "codec": codec,
         "video": encoder,
         "vocoder": trained(IstftVocoder(config.vocoder), args, "vocoder"),
         "denoiser": trained(Denoiser(config.denoiser), args, "generator"),
-        "similarity": trained(towers, args, "similarity"),
+        "similarity": trained(AvSimilarity(config.similarity), args, "similarity"),
     }
     destination.mkdir(parents=True, exist_ok=True)
     for name, module in parts.items():

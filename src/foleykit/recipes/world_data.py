@@ -16,7 +16,7 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import weights_digest
 from foleykit.core.progress import Report, no_report
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
-from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo, seen_ambience
+from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo, SurveyedVideo, seen_ambience
 from foleykit.training.processes import join_processes
 from foleykit.world.cache import CachedVideo, build_cache, open_cache
 from foleykit.world.config import WorldConfig
@@ -82,9 +82,31 @@ def encoded_videos(
     stored = once_per_video(
         videos, lambda video: encode_video(video, codec, encoder, device, is_denoised=is_denoised), home, device
     )
+    return [EncodedVideo(features=arrays["features"], latents=arrays["latents"]) for arrays in stored]
+
+
+def surveyed_videos(
+    args: WorldDataArgs, split: Split, codec: MelVae, encoder: TwoRateEncoder, folder: Path, device: str
+) -> Sequence[SurveyedVideo]:
+    """Return what every long video looks and sounds like, computed once per pair of codec and encoder weights."""
+
+    @torch.inference_mode()
+    def encode(video: CachedVideo) -> dict[str, NDArray[np.float16]]:
+        second = round(encoder.config.fps)
+        pictures = torch.from_numpy(np.array(video.frames[::second])).to(device)
+        mix = (video.action + video.off_screen.astype(np.float32) + video.ambient[0]).clip(-PCM_SCALE, PCM_SCALE)
+        return {
+            "maps": encoder.appearance(pictures.permute(0, 3, 1, 2).float() / 255).cpu().numpy().astype(np.float16),
+            "latents": codec.encode(torch.from_numpy(mix / np.float32(PCM_SCALE))[None].to(device))[0]
+            .cpu()
+            .numpy()
+            .astype(np.float16),
+        }
+
+    home, videos = folder / f"{split}-surveyed-{weights_digest(codec, encoder)}", open_world(args, split)
     return [
-        EncodedVideo(features=arrays["features"], latents=arrays["latents"], seen=seen_ambience(video.place))
-        for video, arrays in zip(videos, stored, strict=True)
+        SurveyedVideo(maps=arrays["maps"], latents=arrays["latents"], seen=seen_ambience(video.place))
+        for video, arrays in zip(videos, once_per_video(videos, encode, home, device), strict=True)
     ]
 
 

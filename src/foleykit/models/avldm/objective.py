@@ -161,7 +161,7 @@ class SimilarityObjective(nn.Module):
 
     def forward(self, batch: SimilarityBatch, generator: torch.Generator) -> Losses:
         scale = self.model.log_scale.clamp(max=4.6).exp()
-        scores = scale * self.model.embed_video(batch.video) @ self.model.embed_audio(batch.latents).T
+        scores = scale * self.model.embed_video(self.model.survey(batch.maps)) @ self.model.embed_audio(batch.latents).T
         shared = batch.seen @ batch.seen.T
         counts = batch.seen.sum(dim=1)
         overlap = shared / (counts[:, None] + counts - shared)
