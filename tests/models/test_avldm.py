@@ -136,7 +136,7 @@ def test_the_denoiser_and_the_towers_learn_one_batch() -> None:
     assert learns(GeneratorObjective(Denoiser(CONFIG.denoiser), video_dropout=0.0), generator_batch(), steps=150)
     towers = AvSimilarity(CONFIG.similarity)
     batch = generator_batch()
-    pairs = SimilarityBatch(latents=batch.latents, maps=maps_of(4), seen=torch.eye(4))
+    pairs = SimilarityBatch(latents=batch.latents, maps=maps_of(4), seen=torch.eye(4, 12))
     assert learns(SimilarityObjective(towers), pairs)
 
 
@@ -144,7 +144,7 @@ def test_sounds_of_places_with_the_same_backgrounds_are_equally_right() -> None:
     """Two places with one background between them: the loss is least when both sounds score alike for both pictures."""
     towers = AvSimilarity(CONFIG.similarity)
     batch = generator_batch()
-    seen = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]])
+    seen = torch.eye(4, 12)[[0, 0, 1, 1]]
     pairs = SimilarityBatch(latents=batch.latents, maps=maps_of(4), seen=seen)
     assert learns(SimilarityObjective(towers), pairs, steps=300)
     scores = towers.embed_video(towers.survey(pairs.maps)) @ towers.embed_audio(pairs.latents).T

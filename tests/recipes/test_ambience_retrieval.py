@@ -37,7 +37,7 @@ def test_pictures_and_sound_of_a_pair_are_of_one_place_and_half_are_mirrored() -
         maps = np.zeros((12, 1, 2, 2), np.float16)
         maps[:, 0, 0, 0] = number
         return SurveyedVideo(
-            maps=maps, latents=np.full((1, 90), number, np.float16), seen=np.array([number], np.float32)
+            maps=maps, latents=np.full((2, 1, 90), number, np.float16), seen=np.array([number], np.float32)
         )
 
     batches = SimilarityBatches(

@@ -18,11 +18,15 @@ class AvSimilarityConfig:
     """Channels of the audio latents."""
     hidden_width: int = 128
     embedding_width: int = 64
+    num_kinds: int = 12
+    """Kinds of ambience, and none."""
+    dropout: float = 0.2
 
 
 class AvSimilarity(nn.Module):
     """Two towers into one space (contrastive, Radford et al. 2021) on what the frozen stages already know.
 
+    Anchors are where the kinds of ambience lie in it: what pulls the towers of two places with one kind together.
     The video tower reads maps, not features: features look where something moves or is touched, and what an ambience
     comes from stands elsewhere in the picture.
     """
@@ -35,15 +39,18 @@ class AvSimilarity(nn.Module):
         self.gather = nn.Conv2d(width, width, 3, padding=1)
         self.name = nn.Conv2d(width, width, 3, padding=1)
         self.video = nn.Sequential(
+            nn.Dropout(config.dropout),
             nn.Linear(3 * width, config.hidden_width),
             nn.GELU(),
             nn.Linear(config.hidden_width, config.embedding_width),
         )
         self.audio = nn.Sequential(
+            nn.Dropout(config.dropout),
             nn.Linear(3 * config.latent_width, config.hidden_width),
             nn.GELU(),
             nn.Linear(config.hidden_width, config.embedding_width),
         )
+        self.anchors = nn.Parameter(torch.randn(config.num_kinds, config.embedding_width))
         self.log_scale = nn.Parameter(torch.tensor(2.5))
 
     def survey(self, maps: Tensor) -> Tensor:
@@ -66,3 +73,7 @@ class AvSimilarity(nn.Module):
         # How much and how fast it changes tells babble from traffic, whose spectra are alike.
         spreads = [part.std(dim=2, correction=0) for part in (latents, changes)]
         return nn.functional.normalize(self.audio(torch.cat((latents.mean(dim=2), *spreads), dim=1)), dim=1)
+
+    def nearness(self, embedding: Tensor) -> Tensor:
+        """Return the cosines (B, K) of `embedding` (B, E) with the kinds of ambience."""
+        return embedding @ nn.functional.normalize(self.anchors, dim=1).T

@@ -265,7 +265,7 @@ class SurveyedVideo:
     maps: NDArray[np.float16]
     """(T'', A, C, C) appearance of a picture of every second."""
     latents: NDArray[np.float16]
-    """(D, T) latents of the mixture with the place's own ambience."""
+    """(2, D, T) latents of the mixture, and of the place's own ambience alone."""
     seen: NDArray[np.float32]
     """(K,) what `seen_ambience` says of its place."""
 
@@ -320,8 +320,10 @@ class SimilarityBatches:
         window = self.window_frames
         maps, latents = [], []
         for video in (self.videos[index] for index in chosen):
-            start = rng.integers(video.latents.shape[1] - window + 1)
-            latents.append(video.latents[:, start : start + window])
+            # A library holds recordings with actions in them and without.
+            sound = video.latents[rng.integers(2)]
+            start = rng.integers(sound.shape[1] - window + 1)
+            latents.append(sound[:, start : start + window])
             pictures = video.maps[rng.permutation(len(video.maps))[: self.num_pictures]]
             maps.append(pictures[..., ::-1] if rng.random() < 0.5 else pictures)
         map_part, latent_part, seen = (

@@ -385,12 +385,15 @@ def train_similarity(args: TrainArgs, on_step: Callable[[int, float], None] | No
     @torch.no_grad()
     def validate(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, AvSimilarity)
-        ranks, fits = [], []
+        scores: dict[str, list[Tensor]] = {"mean_rank": [], "nearest_fits": [], "pictures": [], "sounds": []}
         for batch in fixed:
-            scores = model.embed_video(model.survey(batch.maps)) @ model.embed_audio(batch.latents).T
-            ranks.append((scores > scores.diagonal()[:, None]).sum(dim=1).float() / (len(scores) - 1))
-            fits.append((batch.seen * batch.seen[scores.argmax(dim=1)]).sum(dim=1) > 0)
-        return {"mean_rank": torch.cat(ranks).mean().item(), "nearest_fits": torch.cat(fits).float().mean().item()}
+            pictures, sounds = model.embed_video(model.survey(batch.maps)), model.embed_audio(batch.latents)
+            cosines = pictures @ sounds.T
+            scores["mean_rank"].append((cosines > cosines.diagonal()[:, None]).sum(dim=1) / (len(cosines) - 1))
+            scores["nearest_fits"].append((batch.seen * batch.seen[cosines.argmax(dim=1)]).sum(dim=1) > 0)
+            for name, side in (("pictures", pictures), ("sounds", sounds)):
+                scores[name].append(batch.seen.gather(1, model.nearness(side).argmax(dim=1, keepdim=True))[:, 0])
+        return {name: torch.cat(parts).float().mean().item() for name, parts in scores.items()}
 
     run_stage(args, SimilarityObjective(towers.to(args.device)), batches, on_step, validate)
     return stage_folder(args)

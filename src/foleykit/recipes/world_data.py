@@ -94,14 +94,11 @@ def surveyed_videos(
     def encode(video: CachedVideo) -> dict[str, NDArray[np.float16]]:
         second = round(encoder.config.fps)
         pictures = torch.from_numpy(np.array(video.frames[::second])).to(device)
-        mix = (video.action + video.off_screen.astype(np.float32) + video.ambient[0]).clip(-PCM_SCALE, PCM_SCALE)
-        return {
-            "maps": encoder.appearance(pictures.permute(0, 3, 1, 2).float() / 255).cpu().numpy().astype(np.float16),
-            "latents": codec.encode(torch.from_numpy(mix / np.float32(PCM_SCALE))[None].to(device))[0]
-            .cpu()
-            .numpy()
-            .astype(np.float16),
-        }
+        mix = video.action + video.off_screen.astype(np.float32) + video.ambient[0]
+        sounds = np.stack((mix.clip(-PCM_SCALE, PCM_SCALE), video.ambient[0])).astype(np.float32) / PCM_SCALE
+        maps = encoder.appearance(pictures.permute(0, 3, 1, 2).float() / 255)
+        latents = codec.encode(torch.from_numpy(sounds).to(device))
+        return {"maps": maps.cpu().numpy().astype(np.float16), "latents": latents.cpu().numpy().astype(np.float16)}
 
     home, videos = folder / f"{split}-surveyed-{weights_digest(codec, encoder)}", open_world(args, split)
     return [

@@ -84,7 +84,11 @@ class AvLdmConfig:
     @property
     def similarity(self) -> AvSimilarityConfig:
         """The towers that fit the video encoder and the codec."""
-        return AvSimilarityConfig(map_width=4 * self.video.appearance_width, latent_width=self.codec.latent_width)
+        return AvSimilarityConfig(
+            map_width=4 * self.video.appearance_width,
+            latent_width=self.codec.latent_width,
+            num_kinds=self.video.num_ambiences + 1,
+        )
 
     @property
     def sample_rate(self) -> int:

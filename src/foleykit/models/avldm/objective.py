@@ -152,7 +152,8 @@ class SimilarityObjective(nn.Module):
     """Symmetric cross-entropy over the batch (Radford et al. 2021): each picture finds sounds of places like its own.
 
     Sounds of other places with the same backgrounds are as right as its own (Khosla et al. 2020): the target weighs the
-    batch by how much of the backgrounds two places share.
+    batch by how much of the backgrounds two places share. Pictures and sounds alone learn to name the backgrounds: a
+    library's clip is often of one kind, which few of the world's mixtures are.
     """
 
     def __init__(self, towers: AvSimilarity) -> None:
@@ -161,10 +162,15 @@ class SimilarityObjective(nn.Module):
 
     def forward(self, batch: SimilarityBatch, generator: torch.Generator) -> Losses:
         scale = self.model.log_scale.clamp(max=4.6).exp()
-        scores = scale * self.model.embed_video(self.model.survey(batch.maps)) @ self.model.embed_audio(batch.latents).T
+        pictures = self.model.embed_video(self.model.survey(batch.maps))
+        sounds = self.model.embed_audio(batch.latents)
+        scores = scale * pictures @ sounds.T
         shared = batch.seen @ batch.seen.T
         counts = batch.seen.sum(dim=1)
         overlap = shared / (counts[:, None] + counts - shared)
         target = overlap / overlap.sum(dim=1, keepdim=True)
-        total = 0.5 * (nn.functional.cross_entropy(scores, target) + nn.functional.cross_entropy(scores.T, target))
-        return Losses(total=total, parts={})
+        matched = 0.5 * (nn.functional.cross_entropy(scores, target) + nn.functional.cross_entropy(scores.T, target))
+        kinds = batch.seen / counts[:, None]
+        named = [nn.functional.cross_entropy(scale * self.model.nearness(side), kinds) for side in (pictures, sounds)]
+        total = matched + named[0] + named[1]
+        return Losses(total=total, parts={"matched": matched, "pictures": named[0], "sounds": named[1]})
