@@ -128,25 +128,30 @@ def generator_batch() -> GeneratorBatch:
     )
 
 
-def maps_of(batch: int) -> Tensor:
-    return torch.randn(batch, 2, CONFIG.similarity.map_width, 4, 4)
+def similarity_batch(seen: Tensor) -> SimilarityBatch:
+    return SimilarityBatch(
+        latents=generator_batch().latents,
+        maps=torch.randn(4, 2, CONFIG.similarity.map_width, 4, 4),
+        seen=seen,
+        alone=torch.randn(3, 8, 30),
+        alone_kinds=torch.tensor([2, 5, 11]),
+    )
 
 
 def test_the_denoiser_and_the_towers_learn_one_batch() -> None:
     assert learns(GeneratorObjective(Denoiser(CONFIG.denoiser), video_dropout=0.0), generator_batch(), steps=150)
     towers = AvSimilarity(CONFIG.similarity)
-    batch = generator_batch()
-    pairs = SimilarityBatch(latents=batch.latents, maps=maps_of(4), seen=torch.eye(4, 12))
+    pairs = similarity_batch(torch.eye(4, 12))
     assert learns(SimilarityObjective(towers), pairs)
 
 
 def test_sounds_of_places_with_the_same_backgrounds_are_equally_right() -> None:
     """Two places with one background between them: the loss is least when both sounds score alike for both pictures."""
     towers = AvSimilarity(CONFIG.similarity)
-    batch = generator_batch()
     seen = torch.eye(4, 12)[[0, 0, 1, 1]]
-    pairs = SimilarityBatch(latents=batch.latents, maps=maps_of(4), seen=seen)
+    pairs = similarity_batch(seen)
     assert learns(SimilarityObjective(towers), pairs, steps=300)
+    towers.eval()
     scores = towers.embed_video(towers.survey(pairs.maps)) @ towers.embed_audio(pairs.latents).T
     same = seen @ seen.T > 0
     assert scores[same].min() > scores[~same].max()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from foleykit.recipes.ambience_retrieval import fitting_ambiences, retrieval_of, retrieval_table
-from foleykit.recipes.avldm_batches import SimilarityBatches, SurveyedVideo
+from foleykit.recipes.avldm_batches import Backgrounds, SimilarityBatches, SurveyedVideo
 from foleykit.world.types import AmbienceKind, Place
 
 LIBRARY = ("quiet", "room", "hum", "wind", "rain")
@@ -40,8 +40,14 @@ def test_pictures_and_sound_of_a_pair_are_of_one_place_and_half_are_mirrored() -
             maps=maps, latents=np.full((2, 1, 90), number, np.float16), seen=np.array([number], np.float32)
         )
 
+    numbers = np.arange(5)
+    backgrounds = Backgrounds(latents=np.ones((5, 1, 75), np.float16) * numbers[:, None, None], kinds=numbers)
     batches = SimilarityBatches(
-        videos=[video(number) for number in range(1, 41)], window_frames=75, batch_size=40, device="cpu"
+        videos=[video(number) for number in range(1, 41)],
+        backgrounds=backgrounds,
+        window_frames=75,
+        batch_size=40,
+        device="cpu",
     )
     batch = batches(3)
     assert batch.maps.shape == (40, 3, 1, 2, 2) and batch.latents.shape == (40, 1, 75)
@@ -50,3 +56,6 @@ def test_pictures_and_sound_of_a_pair_are_of_one_place_and_half_are_mirrored() -
     assert 8 <= (batch.maps[:, 0, 0, 0, 1] > 0).sum() <= 32
     assert (batch.maps[:, :, 0, 1] == 0).all()
     assert (batches(3).maps == batch.maps).all()
+    assert batch.alone[:, 0, 0].tolist() == batch.alone_kinds.tolist() and set(batch.alone_kinds.tolist()) == {
+        *range(5)
+    }

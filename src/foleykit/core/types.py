@@ -92,6 +92,10 @@ class SimilarityBatch:
     """(B, T, A, C, C) appearance of other moments of the same long video"""
     seen: Tensor
     """(B, K) 1 for every kind of ambience whose source is in sight, or for none of them"""
+    alone: Tensor
+    """(N, D, L) latents of backgrounds of one kind, without pictures"""
+    alone_kinds: Tensor
+    """(N,) int64 kind of each, on the same scale"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -271,6 +271,16 @@ class SurveyedVideo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Backgrounds:
+    """Synthesised backgrounds of one kind each, of places that no video shows."""
+
+    latents: NDArray[np.float16]
+    """(N, D, window)"""
+    kinds: NDArray[np.int64]
+    """(N,) index into AMBIENCE_KINDS; what has no source to show counts as none, one past its end."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class GeneratorBatches:
     """Clips with a non-overlapping neighbour of the same long video (Action2Sound, sec. 4.2)."""
 
@@ -308,6 +318,7 @@ class SimilarityBatches:
     """Some pictures and another moment of sound, each from the same place, one pair per long video."""
 
     videos: Sequence[SurveyedVideo]
+    backgrounds: Backgrounds
     window_frames: int
     batch_size: int
     device: str
@@ -330,7 +341,14 @@ class SimilarityBatches:
             torch.from_numpy(np.stack(part).astype(np.float32)).to(self.device)
             for part in (maps, latents, [self.videos[index].seen for index in chosen])
         )
-        return SimilarityBatch(latents=latent_part, maps=map_part, seen=seen)
+        alone = rng.integers(len(self.backgrounds.kinds), size=self.batch_size)
+        return SimilarityBatch(
+            latents=latent_part,
+            maps=map_part,
+            seen=seen,
+            alone=torch.from_numpy(self.backgrounds.latents[alone].astype(np.float32)).to(self.device),
+            alone_kinds=torch.from_numpy(self.backgrounds.kinds[alone]).to(self.device),
+        )
 
 
 def draw_neighbour(rng: np.random.Generator, start: int, window: int, length: int) -> int:

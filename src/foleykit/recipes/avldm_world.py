@@ -45,7 +45,14 @@ from foleykit.recipes.avldm_batches import (
     VideoBatches,
 )
 from foleykit.recipes.stage_defaults import StageDefaults
-from foleykit.recipes.world_data import WorldDataArgs, action_latents, encoded_videos, open_world, surveyed_videos
+from foleykit.recipes.world_data import (
+    WorldDataArgs,
+    action_latents,
+    encoded_videos,
+    open_world,
+    single_backgrounds,
+    surveyed_videos,
+)
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
 from foleykit.training.processes import join_processes
 from foleykit.world.types import Split
@@ -374,6 +381,9 @@ def train_similarity(args: TrainArgs, on_step: Callable[[int, float], None] | No
 
     batches = SimilarityBatches(
         videos=surveyed("train"),
+        backgrounds=single_backgrounds(
+            codec, args.output / "encoded", args.device, window_samples=config.window_samples, seed=args.seed
+        ),
         window_frames=config.window_frames,
         batch_size=batch_size(args),
         device=args.device,

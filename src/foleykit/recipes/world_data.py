@@ -16,11 +16,14 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import weights_digest
 from foleykit.core.progress import Report, no_report
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
-from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo, SurveyedVideo, seen_ambience
+from foleykit.recipes.avldm_batches import PCM_SCALE, Backgrounds, EncodedVideo, SurveyedVideo, seen_ambience
 from foleykit.training.processes import join_processes
+from foleykit.world.ambience import ambience
 from foleykit.world.cache import CachedVideo, build_cache, open_cache
 from foleykit.world.config import WorldConfig
-from foleykit.world.types import Split
+from foleykit.world.places import PLACE_SEEDS
+from foleykit.world.sources import AUDIBLE_DB, UNSEEN
+from foleykit.world.types import AMBIENCE_KINDS, AmbienceKind, Place, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +108,41 @@ def surveyed_videos(
         SurveyedVideo(maps=arrays["maps"], latents=arrays["latents"], seen=seen_ambience(video.place))
         for video, arrays in zip(videos, once_per_video(videos, encode, home, device), strict=True)
     ]
+
+
+def single_backgrounds(
+    codec: MelVae, folder: Path, device: str, *, window_samples: int, seed: int, num_per_kind: int = 64
+) -> Backgrounds:
+    """Return audible backgrounds of every kind, one layer each, computed once per codec weights and seed."""
+    kinds = np.repeat(np.arange(len(AMBIENCE_KINDS)), num_per_kind)
+    path = folder / f"backgrounds-{weights_digest(codec)}-{seed}-{num_per_kind}.npy"
+    if not path.is_file():
+        latents = [
+            _background_latents(codec, AMBIENCE_KINDS[kind], window_samples, (seed, number), device)
+            for number, kind in enumerate(kinds)
+        ]
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{join_processes(device).rank}.tmp.npy")
+        np.save(temporary, np.stack(latents))
+        temporary.replace(path)
+    has_source = np.array([kind not in UNSEEN for kind in AMBIENCE_KINDS])
+    return Backgrounds(latents=np.load(path), kinds=np.where(has_source[kinds], kinds, len(AMBIENCE_KINDS)))
+
+
+@torch.inference_mode()
+def _background_latents(
+    codec: MelVae, kind: AmbienceKind, num_samples: int, seed: tuple[int, int], device: str
+) -> NDArray[np.float16]:
+    rng = np.random.default_rng(seed)
+    place = Place(
+        name=f"a place with {kind}",
+        seed=int(rng.integers(*PLACE_SEEDS["train"])),
+        split="train",
+        ambience=(kind,),
+        ambient_level_db=float(rng.uniform(AUDIBLE_DB, -24)),
+    )
+    sound = ambience(place, num_samples=num_samples, sample_rate=codec.config.mel.sample_rate, rng=rng)
+    return codec.encode(torch.from_numpy(sound)[None].to(device))[0].cpu().numpy().astype(np.float16)
 
 
 def action_latents(

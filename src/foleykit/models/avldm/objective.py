@@ -152,8 +152,8 @@ class SimilarityObjective(nn.Module):
     """Symmetric cross-entropy over the batch (Radford et al. 2021): each picture finds sounds of places like its own.
 
     Sounds of other places with the same backgrounds are as right as its own (Khosla et al. 2020): the target weighs the
-    batch by how much of the backgrounds two places share. Pictures and sounds alone learn to name the backgrounds: a
-    library's clip is often of one kind, which few of the world's mixtures are.
+    batch by how much of the backgrounds two places share. Pictures and sounds by themselves learn to name the
+    backgrounds, and so do backgrounds of one kind: a library's clip is one, and half of the world's places are not.
     """
 
     def __init__(self, towers: AvSimilarity) -> None:
@@ -171,6 +171,13 @@ class SimilarityObjective(nn.Module):
         target = overlap / overlap.sum(dim=1, keepdim=True)
         matched = 0.5 * (nn.functional.cross_entropy(scores, target) + nn.functional.cross_entropy(scores.T, target))
         kinds = batch.seen / counts[:, None]
-        named = [nn.functional.cross_entropy(scale * self.model.nearness(side), kinds) for side in (pictures, sounds)]
-        total = matched + named[0] + named[1]
-        return Losses(total=total, parts={"matched": matched, "pictures": named[0], "sounds": named[1]})
+        alone = self.model.embed_audio(batch.alone)
+        named = {
+            name: nn.functional.cross_entropy(scale * self.model.nearness(side), right)
+            for name, side, right in (
+                ("pictures", pictures, kinds),
+                ("sounds", sounds, kinds),
+                ("alone", alone, batch.alone_kinds),
+            )
+        }
+        return Losses(total=matched + sum(named.values(), matched.new_zeros(())), parts={"matched": matched} | named)
