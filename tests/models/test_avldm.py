@@ -31,7 +31,7 @@ from foleykit.models.avldm.objective import (
     heatmap_error,
     surface_error,
 )
-from foleykit.models.avldm.pipeline import AvLdmPipeline
+from foleykit.models.avldm.pipeline import AvLdmPipeline, kind_of
 from foleykit.models.avldm.presets import debug, tiny_avldm
 from foleykit.video.chunks import overlapping_chunks
 
@@ -223,6 +223,29 @@ def test_guidance_of_one_ignores_the_null() -> None:
         pipeline.denoiser.null_video.add_(1.0)
     moved = pipeline.generate(features, num_samples=48_000, ambient=ambient, num_steps=2, guidance_scale=1.0)
     assert np.array_equal(plain, moved)
+
+
+def test_a_clip_named_by_its_kind_is_chosen_by_that_kind_and_others_by_their_sound() -> None:
+    pipeline = pipeline_of()
+    features = pipeline.encode([frames_of(50)])
+    picture = torch.from_numpy(pipeline.embed_video(features))
+    rng = np.random.default_rng(1)
+    noises = [rng.standard_normal((1, 48_000)).astype(np.float32) for _ in range(3)]
+
+    def chosen(*names: str) -> str:
+        pipeline.library = tuple(AmbientClip(name=n, waveform=w) for n, w in zip(names, noises, strict=True))
+        return pipeline.retrieve(features).name
+
+    with torch.no_grad():
+        pipeline.similarity.anchors[:] = -picture
+        for kind in ("birds", "rain", "fan"):
+            pipeline.similarity.anchors[kind_of(kind)] = picture
+            assert chosen("rain", "fan", "birds") == kind
+            pipeline.similarity.anchors[kind_of(kind)] = -picture
+        pipeline.similarity.anchors[kind_of("quiet")] = picture
+        assert chosen("rain", "fan", "room") == "room"
+    heard = pipeline.embed_audio(noises) @ picture.numpy()
+    assert chosen("a", "b", "c") == "abc"[int(heard.argmax())]
 
 
 def test_quiet_is_the_quietest_clip_of_the_library() -> None:

@@ -30,6 +30,7 @@ from foleykit.encoders.visual.two_rate import CHUNK_FRAMES, CONTEXT_FRAMES, TwoR
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import AvConditioning, Denoiser
 from foleykit.video.chunks import overlapping_chunks
+from foleykit.world.types import AMBIENCE_KINDS
 
 WINDOWS_AT_ONCE = 8
 """Windows in one network call; bounds memory whatever the length of the video."""
@@ -129,11 +130,21 @@ class AvLdmPipeline:
 
     @torch.inference_mode()
     def retrieve(self, features: VideoFeatures) -> AmbientClip:
-        """Return the library clip nearest to the pictures by audio-visual similarity."""
+        """Return the library clip nearest to the pictures by audio-visual similarity.
+
+        A clip that is called by a kind of ambience lies at the anchor of its kind; others, and clips of one kind among
+        themselves, lie where they sound.
+        """
         if not self.library:
             raise ModelError("this model has no ambient library; name a recording instead of `auto`")
-        sounds = self.embed_audio([clip.waveform for clip in self.library])
-        return self.library[int((sounds @ self.embed_video(features)).argmax())]
+        picture = self.embed_video(features)
+        heard = self.embed_audio([clip.waveform for clip in self.library]) @ picture
+        named = self.similarity.nearness(torch.from_numpy(picture)[None].to(self.device))[0].tolist()
+        kinds = [kind_of(clip.name) for clip in self.library]
+        fits = [
+            (sound if kind is None else named[kind], sound) for kind, sound in zip(kinds, heard.tolist(), strict=True)
+        ]
+        return self.library[fits.index(max(fits))]
 
     @torch.inference_mode()
     def embed_video(self, features: VideoFeatures) -> NDArray[np.float32]:
@@ -310,6 +321,13 @@ class AvLdmPipeline:
             span = (stop - start) * config.hop_length
             out[start * config.hop_length : stop * config.hop_length] = waveform[offset : offset + span].cpu().numpy()
         return out
+
+
+def kind_of(name: str) -> int | None:
+    """Return the anchor at which a clip called `name` lies; None where the name is no kind of ambience."""
+    if name in ("quiet", "room", "silence"):
+        return len(AMBIENCE_KINDS)
+    return AMBIENCE_KINDS.index(name) if name in AMBIENCE_KINDS else None
 
 
 def fit_length(values: Tensor, length: int) -> Tensor:
