@@ -66,7 +66,7 @@ DEFAULTS: Mapping[Stage, StageDefaults] = {
     "video": StageDefaults(num_steps=4700, batch_size=16, learning_rate=2e-3),
     "vocoder": StageDefaults(num_steps=2000, batch_size=16, learning_rate=1e-3),
     "generator": StageDefaults(num_steps=5400, batch_size=32, learning_rate=1.2e-3),
-    "similarity": StageDefaults(num_steps=1500, batch_size=128, learning_rate=2e-3),
+    "similarity": StageDefaults(num_steps=1000, batch_size=64, learning_rate=3e-3),
 }
 """The settings that the shipped weights were trained with."""
 
