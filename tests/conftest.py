@@ -36,7 +36,7 @@ def debug_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from foleykit.codecs.mel_vae import MelVae
     from foleykit.core.checkpoint import save_weights
     from foleykit.core.config import save_config
-    from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
+    from foleykit.encoders.similarity import AvSimilarity
     from foleykit.encoders.visual.two_rate import TwoRateEncoder
     from foleykit.models.avldm.network import Denoiser
     from foleykit.models.avldm.presets import debug
@@ -44,7 +44,6 @@ def debug_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "debug"
     folder.mkdir()
     config = debug()
-    similarity = AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         parts = {
@@ -52,7 +51,7 @@ def debug_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "vocoder": IstftVocoder(config.vocoder),
             "video": TwoRateEncoder(config.video),
             "denoiser": Denoiser(config.denoiser),
-            "similarity": AvSimilarity(similarity),
+            "similarity": AvSimilarity(config.similarity),
         }
         for module in parts.values():
             for parameter in module.parameters():

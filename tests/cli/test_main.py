@@ -57,6 +57,7 @@ COMMANDS = [
     ["models", "download"],
     ["models", "info"],
     ["evaluate", "model"],
+    ["evaluate", "ambience"],
     ["evaluate", "world"],
     ["evaluate", "real"],
     ["world", "preview"],

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from foleykit.audio.ambient import AmbientClip, mirror_to
 from foleykit.audio.spectral_loss import pooled_energy_error
@@ -17,7 +18,7 @@ from foleykit.core.config import from_dict, save_config, to_dict
 from foleykit.core.errors import ConfigError, InputError, ModelError
 from foleykit.core.ranges import Reroll
 from foleykit.core.types import AudioBatch, GeneratorBatch, SimilarityBatch, VideoBatch
-from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
+from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import AvConditioning, Denoiser
@@ -30,7 +31,7 @@ from foleykit.models.avldm.objective import (
     heatmap_error,
     surface_error,
 )
-from foleykit.models.avldm.pipeline import AvLdmPipeline
+from foleykit.models.avldm.pipeline import AvLdmPipeline, kind_of
 from foleykit.models.avldm.presets import debug, tiny_avldm
 from foleykit.video.chunks import overlapping_chunks
 
@@ -53,9 +54,7 @@ def pipeline_of(config: AvLdmConfig = CONFIG) -> AvLdmPipeline:
         vocoder=IstftVocoder(config.vocoder),
         video=TwoRateEncoder(config.video),
         denoiser=denoiser,
-        similarity=AvSimilarity(
-            AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width)
-        ),
+        similarity=AvSimilarity(config.similarity),
         library=clips,
     )
 
@@ -129,22 +128,31 @@ def generator_batch() -> GeneratorBatch:
     )
 
 
+def similarity_batch(seen: Tensor) -> SimilarityBatch:
+    return SimilarityBatch(
+        latents=generator_batch().latents,
+        maps=torch.randn(4, 2, CONFIG.similarity.map_width, 4, 4),
+        seen=seen,
+        alone=torch.randn(3, 8, 30),
+        alone_kinds=torch.tensor([2, 5, 11]),
+    )
+
+
 def test_the_denoiser_and_the_towers_learn_one_batch() -> None:
     assert learns(GeneratorObjective(Denoiser(CONFIG.denoiser), video_dropout=0.0), generator_batch(), steps=150)
-    towers = AvSimilarity(AvSimilarityConfig(video_width=32, latent_width=8))
-    batch = generator_batch()
-    pairs = SimilarityBatch(latents=batch.latents, video=batch.video, seen=torch.eye(4))
+    towers = AvSimilarity(CONFIG.similarity)
+    pairs = similarity_batch(torch.eye(4, 12))
     assert learns(SimilarityObjective(towers), pairs)
 
 
 def test_sounds_of_places_with_the_same_backgrounds_are_equally_right() -> None:
     """Two places with one background between them: the loss is least when both sounds score alike for both pictures."""
-    towers = AvSimilarity(AvSimilarityConfig(video_width=32, latent_width=8))
-    batch = generator_batch()
-    seen = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]])
-    pairs = SimilarityBatch(latents=batch.latents, video=batch.video, seen=seen)
+    towers = AvSimilarity(CONFIG.similarity)
+    seen = torch.eye(4, 12)[[0, 0, 1, 1]]
+    pairs = similarity_batch(seen)
     assert learns(SimilarityObjective(towers), pairs, steps=300)
-    scores = towers.embed_video(pairs.video) @ towers.embed_audio(pairs.latents).T
+    towers.eval()
+    scores = towers.embed_video(towers.survey(pairs.maps)) @ towers.embed_audio(pairs.latents).T
     same = seen @ seen.T > 0
     assert scores[same].min() > scores[~same].max()
     assert scores[same].std() < 0.1
@@ -185,11 +193,15 @@ def test_one_seed_gives_one_sound_and_another_seed_another() -> None:
 def test_features_do_not_depend_on_how_the_stream_is_cut() -> None:
     pipeline = pipeline_of()
     frames = frames_of(610)
-    whole = pipeline.encode([frames]).values
-    pieces = pipeline.encode(frames[start : start + 64] for start in range(0, 610, 64)).values
-    at_once = pipeline.video(torch.from_numpy(frames)[None].permute(0, 1, 4, 2, 3).float() / 255)[0]
-    torch.testing.assert_close(whole, pieces)
-    torch.testing.assert_close(whole, at_once, atol=1e-4, rtol=1e-4)
+    whole = pipeline.encode([frames])
+    pieces = pipeline.encode(frames[start : start + 64] for start in range(0, 610, 64))
+    looks = pipeline.video.look(torch.from_numpy(frames)[None].permute(0, 1, 4, 2, 3).float() / 255)
+    torch.testing.assert_close(whole.values, pieces.values)
+    torch.testing.assert_close(whole.values, looks.features[0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(whole.surroundings, pieces.surroundings)
+    at_once = pipeline.similarity.survey(looks.appearance)[0]
+    assert len(whole.surroundings) == len(at_once) == 122
+    torch.testing.assert_close(whole.surroundings, at_once, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("num_frames", [1, 24, 250, 275, 276, 600])
@@ -211,6 +223,29 @@ def test_guidance_of_one_ignores_the_null() -> None:
         pipeline.denoiser.null_video.add_(1.0)
     moved = pipeline.generate(features, num_samples=48_000, ambient=ambient, num_steps=2, guidance_scale=1.0)
     assert np.array_equal(plain, moved)
+
+
+def test_a_clip_named_by_its_kind_is_chosen_by_that_kind_and_others_by_their_sound() -> None:
+    pipeline = pipeline_of()
+    features = pipeline.encode([frames_of(50)])
+    picture = torch.from_numpy(pipeline.embed_video(features))
+    rng = np.random.default_rng(1)
+    noises = [rng.standard_normal((1, 48_000)).astype(np.float32) for _ in range(3)]
+
+    def chosen(*names: str) -> str:
+        pipeline.library = tuple(AmbientClip(name=n, waveform=w) for n, w in zip(names, noises, strict=True))
+        return pipeline.retrieve(features).name
+
+    with torch.no_grad():
+        pipeline.similarity.anchors[:] = -picture
+        for kind in ("birds", "rain", "fan"):
+            pipeline.similarity.anchors[kind_of(kind)] = picture
+            assert chosen("rain", "fan", "birds") == kind
+            pipeline.similarity.anchors[kind_of(kind)] = -picture
+        pipeline.similarity.anchors[kind_of("quiet")] = picture
+        assert chosen("rain", "fan", "room") == "room"
+    heard = pipeline.embed_audio(noises) @ picture.numpy()
+    assert chosen("a", "b", "c") == "abc"[int(heard.argmax())]
 
 
 def test_quiet_is_the_quietest_clip_of_the_library() -> None:

@@ -59,6 +59,22 @@ class ModelArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AmbienceArgs:
+    model: Annotated[str, typer.Argument(help="A shipped model or a model folder.")] = "tiny-avldm"
+    data: Annotated[Path, Option(metavar="DIR", help="Cache of the world; missing unseen places are rendered.")] = Path(
+        "cache/world"
+    )
+    recordings: Annotated[Path | None, Option(metavar="DIR", help="The recordings that the cache was built with.")] = (
+        None
+    )
+    num_scenes: Annotated[int, Option(metavar="N", min=4, help="Unseen places.")] = 256
+    seed: Annotated[int, Option(min=0, help="Draws the world.")] = 0
+    output: Annotated[Path | None, Option("-o", "--output", metavar="FILE", help="Also write it there as JSON.")] = None
+    device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class RealArgs:
     videos: Annotated[Path, typer.Argument(help="Folder of videos with their recorded sound.")]
     generated: Annotated[Path, typer.Argument(help="Folder of generated sound or videos of the same names.")]
@@ -92,6 +108,7 @@ def run_model(args: ModelArgs) -> None:
     from foleykit.models.foleygen.pipeline import FoleyGenPipeline
     from foleykit.models.textvideo.pipeline import TextVideoPipeline
     from foleykit.recipes import avldm_evaluation as recipe
+    from foleykit.recipes.ambience_retrieval import read_retrieval, retrieval_table
     from foleykit.recipes.textvideo_table import Unprompted
     from foleykit.recipes.world_data import WorldDataArgs, open_world
     from foleykit.world.config import WorldConfig
@@ -134,7 +151,7 @@ def run_model(args: ModelArgs) -> None:
         report("dial", 0)
         dial = recipe.read_dial(clips, scored)
         report("retrieval", 0)
-        retrieval = recipe.read_retrieval(clips, model) if isinstance(model, AvLdmPipeline) else None
+        retrieval = read_retrieval(data, model) if isinstance(model, AvLdmPipeline) else None
     show(result, args.output, as_json=args.json)
     (args.output / "dial.json").write_text(json.dumps(asdict(dial), indent=2) + "\n")
     asked, heard = zip(*((point.level_db, point.gap_level_db) for point in dial.points), strict=True)
@@ -145,10 +162,36 @@ def run_model(args: ModelArgs) -> None:
         points = ", ".join(f"{point.level_db:.0f} → {point.gap_level_db:.1f}" for point in dial.points)
         print(f"ambience asked for → heard, dBFS: {points}; Spearman {dial.spearman:.3f}")
     if not args.json and retrieval is not None:
-        print(
-            f"ambience that auto picks: right in {retrieval.num_right} of {retrieval.num_scenes} unseen scenes, "
-            f"{retrieval.accuracy:.2f}; a blind draw {retrieval.chance:.2f}"
-        )
+        print(retrieval_table(retrieval))
+
+
+def run_ambience(args: AmbienceArgs) -> None:
+    """Count in how many unseen places `auto` picks a background whose source is in sight, beside chance."""
+    from foleykit.jobs.load import load
+    from foleykit.models.avldm.pipeline import AvLdmPipeline
+    from foleykit.recipes.ambience_retrieval import read_retrieval, retrieval_table
+    from foleykit.recipes.world_data import WorldDataArgs
+    from foleykit.world.config import WorldConfig
+
+    model = load(args.model, device=args.device).model
+    if not isinstance(model, AvLdmPipeline):
+        raise ModelError(f"{args.model}: only models that compare pictures with sounds choose an ambience by them")
+    data = WorldDataArgs(
+        cache=args.data,
+        num_videos=16 * args.num_scenes,
+        seed=args.seed,
+        recordings=args.recordings,
+        world=WorldConfig(frame_size=model.config.frame_size, video_fps=model.config.video_fps),
+    )
+    with progress(quiet=args.json) as report:
+        retrieval = read_retrieval(data, model, report=report)
+    if args.output is not None:
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        args.output.write_text(json.dumps(asdict(retrieval), indent=2) + "\n")
+    if args.json:
+        print_json(asdict(retrieval))
+    else:
+        print(retrieval_table(retrieval))
 
 
 def run_real(args: RealArgs) -> None:

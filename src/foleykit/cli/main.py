@@ -77,6 +77,7 @@ def build_app() -> typer.Typer:
     evaluate_app.command("cache")(as_command(evaluate_media.CacheArgs, evaluate_media.run_cache))
     evaluate_app.command("compare")(as_command(evaluate_media.CompareArgs, evaluate_media.run_compare))
     evaluate_app.command("model")(as_command(evaluate.ModelArgs, evaluate.run_model))
+    evaluate_app.command("ambience")(as_command(evaluate.AmbienceArgs, evaluate.run_ambience))
     evaluate_app.command("world")(as_command(evaluate.WorldArgs, evaluate.run_world))
     evaluate_app.command("real")(as_command(evaluate.RealArgs, evaluate.run_real))
     app.add_typer(evaluate_app, name="evaluate")

@@ -88,10 +88,14 @@ class GeneratorBatch:
 class SimilarityBatch:
     latents: Tensor
     """(B, D, L) of the mixture"""
-    video: Tensor
-    """(B, L, W) features of another moment of the same long video"""
+    maps: Tensor
+    """(B, T, A, C, C) appearance of other moments of the same long video"""
     seen: Tensor
     """(B, K) 1 for every kind of ambience whose source is in sight, or for none of them"""
+    alone: Tensor
+    """(N, D, L) latents of backgrounds of one kind, without pictures"""
+    alone_kinds: Tensor
+    """(N,) int64 kind of each, on the same scale"""
 
 
 @dataclass(frozen=True, kw_only=True)

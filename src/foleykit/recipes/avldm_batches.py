@@ -256,8 +256,28 @@ class EncodedVideo:
     """(T, D) video features, one per latent frame."""
     latents: NDArray[np.float16]
     """(A, D, T) latents of the mixture under each ambience."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurveyedVideo:
+    """A long video as the similarity's towers learn from it."""
+
+    maps: NDArray[np.float16]
+    """(T'', A, C, C) appearance of a picture of every second."""
+    latents: NDArray[np.float16]
+    """(2, D, T) latents of the mixture, and of the place's own ambience alone."""
     seen: NDArray[np.float32]
     """(K,) what `seen_ambience` says of its place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backgrounds:
+    """Synthesised backgrounds of one kind each, of places that no video shows."""
+
+    latents: NDArray[np.float16]
+    """(N, D, window)"""
+    kinds: NDArray[np.int64]
+    """(N,) index into AMBIENCE_KINDS; what has no source to show counts as none, one past its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,29 +315,40 @@ class GeneratorBatches:
 
 @dataclass(frozen=True, kw_only=True)
 class SimilarityBatches:
-    """One moment of picture and another moment of sound, each from the same place, one pair per long video."""
+    """Some pictures and another moment of sound, each from the same place, one pair per long video."""
 
-    videos: Sequence[EncodedVideo]
+    videos: Sequence[SurveyedVideo]
+    backgrounds: Backgrounds
     window_frames: int
     batch_size: int
     device: str
+    num_pictures: int = 3
     seed: int = 0
 
     def __call__(self, step: int) -> SimilarityBatch:
         rng = step_rng(self.seed, step)
         chosen = rng.choice(len(self.videos), self.batch_size, replace=len(self.videos) < self.batch_size)
         window = self.window_frames
-        features, latents = [], []
+        maps, latents = [], []
         for video in (self.videos[index] for index in chosen):
-            start, other = rng.integers(len(video.features) - window + 1, size=2)
-            features.append(video.features[start : start + window])
-            # Only the first ambience belongs to the place that is seen.
-            latents.append(video.latents[0, :, other : other + window])
-        video_part, latent_part, seen = (
+            # A library holds recordings with actions in them and without.
+            sound = video.latents[rng.integers(2)]
+            start = rng.integers(sound.shape[1] - window + 1)
+            latents.append(sound[:, start : start + window])
+            pictures = video.maps[rng.permutation(len(video.maps))[: self.num_pictures]]
+            maps.append(pictures[..., ::-1] if rng.random() < 0.5 else pictures)
+        map_part, latent_part, seen = (
             torch.from_numpy(np.stack(part).astype(np.float32)).to(self.device)
-            for part in (features, latents, [self.videos[index].seen for index in chosen])
+            for part in (maps, latents, [self.videos[index].seen for index in chosen])
         )
-        return SimilarityBatch(latents=latent_part, video=video_part, seen=seen)
+        alone = rng.integers(len(self.backgrounds.kinds), size=self.batch_size)
+        return SimilarityBatch(
+            latents=latent_part,
+            maps=map_part,
+            seen=seen,
+            alone=torch.from_numpy(self.backgrounds.latents[alone].astype(np.float32)).to(self.device),
+            alone_kinds=torch.from_numpy(self.backgrounds.kinds[alone]).to(self.device),
+        )
 
 
 def draw_neighbour(rng: np.random.Generator, start: int, window: int, length: int) -> int:

@@ -32,8 +32,6 @@ from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.recipes.avldm_batches import PCM_SCALE
 from foleykit.recipes.world_data import WorldDataArgs, open_world
 from foleykit.world.cache import CachedVideo
-from foleykit.world.sources import audible_sources
-from foleykit.world.types import Place
 
 DIAL_LEVELS_DB = tuple(float(level) for level in np.linspace(-60, -15, 10))
 """Levels of the condition, in dBFS, at which the dial is read."""
@@ -130,37 +128,6 @@ def clip_features(args: WorldSetArgs, pipeline: SoundModel[Features]) -> Iterato
     """Yield every reference clip with what the model's encoder sees in its frames."""
     for info, frames in clip_frames(args, pipeline.config.video_fps):
         yield info, pipeline.encode([frames])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Retrieval:
-    """How often `auto` picks a background that belongs to the place."""
-
-    num_scenes: int
-    num_right: int
-    chance: float
-    """Share that a blind draw from the library would get right."""
-
-    @property
-    def accuracy(self) -> float:
-        return self.num_right / self.num_scenes
-
-
-def fitting_ambiences(place: Place) -> frozenset[str]:
-    """Return the library clips that fit a place: its audible backgrounds; any soft one where none can be seen."""
-    seen = frozenset[str](audible_sources(place))
-    return seen or frozenset({"room", "quiet"})
-
-
-def read_retrieval(args: WorldSetArgs, pipeline: AvLdmPipeline) -> Retrieval:
-    """Return how often the library clip nearest to a whole unseen long video fits its place."""
-    right, chances = 0, []
-    videos = open_world(args.data, "test")
-    for video in videos:
-        fitting = fitting_ambiences(video.place)
-        right += pipeline.retrieve(pipeline.encode([np.array(video.frames)])).name in fitting
-        chances.append(sum(clip.name in fitting for clip in pipeline.library) / len(pipeline.library))
-    return Retrieval(num_scenes=len(videos), num_right=right, chance=float(np.mean(chances)))
 
 
 Ambient = Callable[[ClipInfo, Features], NDArray[np.float32]]

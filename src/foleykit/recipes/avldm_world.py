@@ -22,7 +22,7 @@ from foleykit.core.checkpoint import Module, frozen, load_weights, save_weights,
 from foleykit.core.config import save_config
 from foleykit.core.errors import UsageError
 from foleykit.core.types import IGNORED, AudioBatch, Batch, BatchSource, Objective
-from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
+from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import Denoiser
@@ -41,10 +41,18 @@ from foleykit.recipes.avldm_batches import (
     EncodedVideo,
     GeneratorBatches,
     SimilarityBatches,
+    SurveyedVideo,
     VideoBatches,
 )
 from foleykit.recipes.stage_defaults import StageDefaults
-from foleykit.recipes.world_data import WorldDataArgs, action_latents, encoded_videos, open_world
+from foleykit.recipes.world_data import (
+    WorldDataArgs,
+    action_latents,
+    encoded_videos,
+    open_world,
+    single_backgrounds,
+    surveyed_videos,
+)
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
 from foleykit.training.processes import join_processes
 from foleykit.world.types import Split
@@ -58,7 +66,7 @@ DEFAULTS: Mapping[Stage, StageDefaults] = {
     "video": StageDefaults(num_steps=4700, batch_size=16, learning_rate=2e-3),
     "vocoder": StageDefaults(num_steps=2000, batch_size=16, learning_rate=1e-3),
     "generator": StageDefaults(num_steps=5400, batch_size=32, learning_rate=1.2e-3),
-    "similarity": StageDefaults(num_steps=1500, batch_size=128, learning_rate=2e-3),
+    "similarity": StageDefaults(num_steps=1000, batch_size=64, learning_rate=3e-3),
 }
 """The settings that the shipped weights were trained with."""
 
@@ -366,26 +374,36 @@ def train_similarity(args: TrainArgs, on_step: Callable[[int, float], None] | No
     """Train the two towers of AV-Sim on what codec and video encoder already compute."""
     config = config_of(args)
     codec, encoder = frozen_stages(args, config)
-    towers = AvSimilarity(AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width))
+    towers = AvSimilarity(config.similarity)
+
+    def surveyed(split: Split) -> Sequence[SurveyedVideo]:
+        return surveyed_videos(args.data, split, codec, encoder, args.output / "encoded", args.device)
+
     batches = SimilarityBatches(
-        videos=encoded(args, "train", codec, encoder),
+        videos=surveyed("train"),
+        backgrounds=single_backgrounds(
+            codec, args.output / "encoded", args.device, window_samples=config.window_samples, seed=args.seed
+        ),
         window_frames=config.window_frames,
         batch_size=batch_size(args),
         device=args.device,
         seed=args.seed,
     )
-    held_out = encoded(args, "valid", codec, encoder)
+    held_out = surveyed("valid")
     fixed = [replace(batches, videos=held_out, seed=1, batch_size=min(32, len(held_out)))(step) for step in range(4)]
 
     @torch.no_grad()
     def validate(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, AvSimilarity)
-        ranks, fits = [], []
+        scores: dict[str, list[Tensor]] = {"mean_rank": [], "nearest_fits": [], "pictures": [], "sounds": []}
         for batch in fixed:
-            scores = model.embed_video(batch.video) @ model.embed_audio(batch.latents).T
-            ranks.append((scores > scores.diagonal()[:, None]).sum(dim=1).float() / (len(scores) - 1))
-            fits.append((batch.seen * batch.seen[scores.argmax(dim=1)]).sum(dim=1) > 0)
-        return {"mean_rank": torch.cat(ranks).mean().item(), "nearest_fits": torch.cat(fits).float().mean().item()}
+            pictures, sounds = model.embed_video(model.survey(batch.maps)), model.embed_audio(batch.latents)
+            cosines = pictures @ sounds.T
+            scores["mean_rank"].append((cosines > cosines.diagonal()[:, None]).sum(dim=1) / (len(cosines) - 1))
+            scores["nearest_fits"].append((batch.seen * batch.seen[cosines.argmax(dim=1)]).sum(dim=1) > 0)
+            for name, side in (("pictures", pictures), ("sounds", sounds)):
+                scores[name].append(batch.seen.gather(1, model.nearness(side).argmax(dim=1, keepdim=True))[:, 0])
+        return {name: torch.cat(parts).float().mean().item() for name, parts in scores.items()}
 
     run_stage(args, SimilarityObjective(towers.to(args.device)), batches, on_step, validate)
     return stage_folder(args)
@@ -400,13 +418,12 @@ def bundle(args: TrainArgs, destination: Path) -> None:
         raise UsageError(f"{destination} already holds a model; choose another folder or remove it first")
     config = config_of(args)
     codec, encoder = frozen_stages(args, config)
-    towers = AvSimilarity(AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width))
     parts: dict[str, nn.Module] = {
         "codec": codec,
         "video": encoder,
         "vocoder": trained(IstftVocoder(config.vocoder), args, "vocoder"),
         "denoiser": trained(Denoiser(config.denoiser), args, "generator"),
-        "similarity": trained(towers, args, "similarity"),
+        "similarity": trained(AvSimilarity(config.similarity), args, "similarity"),
     }
     destination.mkdir(parents=True, exist_ok=True)
     for name, module in parts.items():

@@ -16,11 +16,14 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import weights_digest
 from foleykit.core.progress import Report, no_report
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
-from foleykit.recipes.avldm_batches import PCM_SCALE, EncodedVideo, seen_ambience
+from foleykit.recipes.avldm_batches import PCM_SCALE, Backgrounds, EncodedVideo, SurveyedVideo, seen_ambience
 from foleykit.training.processes import join_processes
+from foleykit.world.ambience import ambience
 from foleykit.world.cache import CachedVideo, build_cache, open_cache
 from foleykit.world.config import WorldConfig
-from foleykit.world.types import Split
+from foleykit.world.places import PLACE_SEEDS
+from foleykit.world.sources import AUDIBLE_DB, UNSEEN
+from foleykit.world.types import AMBIENCE_KINDS, AmbienceKind, Place, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +85,64 @@ def encoded_videos(
     stored = once_per_video(
         videos, lambda video: encode_video(video, codec, encoder, device, is_denoised=is_denoised), home, device
     )
+    return [EncodedVideo(features=arrays["features"], latents=arrays["latents"]) for arrays in stored]
+
+
+def surveyed_videos(
+    args: WorldDataArgs, split: Split, codec: MelVae, encoder: TwoRateEncoder, folder: Path, device: str
+) -> Sequence[SurveyedVideo]:
+    """Return what every long video looks and sounds like, computed once per pair of codec and encoder weights."""
+
+    @torch.inference_mode()
+    def encode(video: CachedVideo) -> dict[str, NDArray[np.float16]]:
+        second = round(encoder.config.fps)
+        pictures = torch.from_numpy(np.array(video.frames[::second])).to(device)
+        mix = video.action + video.off_screen.astype(np.float32) + video.ambient[0]
+        sounds = np.stack((mix.clip(-PCM_SCALE, PCM_SCALE), video.ambient[0])).astype(np.float32) / PCM_SCALE
+        maps = encoder.appearance(pictures.permute(0, 3, 1, 2).float() / 255)
+        latents = codec.encode(torch.from_numpy(sounds).to(device))
+        return {"maps": maps.cpu().numpy().astype(np.float16), "latents": latents.cpu().numpy().astype(np.float16)}
+
+    home, videos = folder / f"{split}-surveyed-{weights_digest(codec, encoder)}", open_world(args, split)
     return [
-        EncodedVideo(features=arrays["features"], latents=arrays["latents"], seen=seen_ambience(video.place))
-        for video, arrays in zip(videos, stored, strict=True)
+        SurveyedVideo(maps=arrays["maps"], latents=arrays["latents"], seen=seen_ambience(video.place))
+        for video, arrays in zip(videos, once_per_video(videos, encode, home, device), strict=True)
     ]
+
+
+def single_backgrounds(
+    codec: MelVae, folder: Path, device: str, *, window_samples: int, seed: int, num_per_kind: int = 64
+) -> Backgrounds:
+    """Return audible backgrounds of every kind, one layer each, computed once per codec weights and seed."""
+    kinds = np.repeat(np.arange(len(AMBIENCE_KINDS)), num_per_kind)
+    path = folder / f"backgrounds-{weights_digest(codec)}-{seed}-{num_per_kind}.npy"
+    if not path.is_file():
+        latents = [
+            _background_latents(codec, AMBIENCE_KINDS[kind], window_samples, (seed, number), device)
+            for number, kind in enumerate(kinds)
+        ]
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{join_processes(device).rank}.tmp.npy")
+        np.save(temporary, np.stack(latents))
+        temporary.replace(path)
+    has_source = np.array([kind not in UNSEEN for kind in AMBIENCE_KINDS])
+    return Backgrounds(latents=np.load(path), kinds=np.where(has_source[kinds], kinds, len(AMBIENCE_KINDS)))
+
+
+@torch.inference_mode()
+def _background_latents(
+    codec: MelVae, kind: AmbienceKind, num_samples: int, seed: tuple[int, int], device: str
+) -> NDArray[np.float16]:
+    rng = np.random.default_rng(seed)
+    place = Place(
+        name=f"a place with {kind}",
+        seed=int(rng.integers(*PLACE_SEEDS["train"])),
+        split="train",
+        ambience=(kind,),
+        ambient_level_db=float(rng.uniform(AUDIBLE_DB, -24)),
+    )
+    sound = ambience(place, num_samples=num_samples, sample_rate=codec.config.mel.sample_rate, rng=rng)
+    return codec.encode(torch.from_numpy(sound)[None].to(device))[0].cpu().numpy().astype(np.float16)
 
 
 def action_latents(

@@ -8,6 +8,7 @@ from foleykit.codecs.istft_vocoder import IstftVocoderConfig
 from foleykit.codecs.mel_vae import MelVaeConfig
 from foleykit.core.errors import ConfigError
 from foleykit.diffusion.samplers import SamplerName
+from foleykit.encoders.similarity import AvSimilarityConfig
 from foleykit.encoders.visual.two_rate import TwoRateConfig
 
 
@@ -79,6 +80,15 @@ class AvLdmConfig:
             )
         if self.frame_rate != self.video.fps:
             raise ConfigError(f"{self.video.fps:g} video frames/s do not match {self.frame_rate:g} latent frames/s")
+
+    @property
+    def similarity(self) -> AvSimilarityConfig:
+        """The towers that fit the video encoder and the codec."""
+        return AvSimilarityConfig(
+            map_width=4 * self.video.appearance_width,
+            latent_width=self.codec.latent_width,
+            num_kinds=self.video.num_ambiences + 1,
+        )
 
     @property
     def sample_rate(self) -> int:

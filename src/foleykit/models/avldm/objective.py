@@ -152,7 +152,8 @@ class SimilarityObjective(nn.Module):
     """Symmetric cross-entropy over the batch (Radford et al. 2021): each picture finds sounds of places like its own.
 
     Sounds of other places with the same backgrounds are as right as its own (Khosla et al. 2020): the target weighs the
-    batch by how much of the backgrounds two places share.
+    batch by how much of the backgrounds two places share. Pictures and sounds by themselves learn to name the
+    backgrounds, and so do backgrounds of one kind: a library's clip is one, and half of the world's places are not.
     """
 
     def __init__(self, towers: AvSimilarity) -> None:
@@ -161,10 +162,22 @@ class SimilarityObjective(nn.Module):
 
     def forward(self, batch: SimilarityBatch, generator: torch.Generator) -> Losses:
         scale = self.model.log_scale.clamp(max=4.6).exp()
-        scores = scale * self.model.embed_video(batch.video) @ self.model.embed_audio(batch.latents).T
+        pictures = self.model.embed_video(self.model.survey(batch.maps))
+        sounds = self.model.embed_audio(batch.latents)
+        scores = scale * pictures @ sounds.T
         shared = batch.seen @ batch.seen.T
         counts = batch.seen.sum(dim=1)
         overlap = shared / (counts[:, None] + counts - shared)
         target = overlap / overlap.sum(dim=1, keepdim=True)
-        total = 0.5 * (nn.functional.cross_entropy(scores, target) + nn.functional.cross_entropy(scores.T, target))
-        return Losses(total=total, parts={})
+        matched = 0.5 * (nn.functional.cross_entropy(scores, target) + nn.functional.cross_entropy(scores.T, target))
+        kinds = batch.seen / counts[:, None]
+        alone = self.model.embed_audio(batch.alone)
+        named = {
+            name: nn.functional.cross_entropy(scale * self.model.nearness(side), right)
+            for name, side, right in (
+                ("pictures", pictures, kinds),
+                ("sounds", sounds, kinds),
+                ("alone", alone, batch.alone_kinds),
+            )
+        }
+        return Losses(total=matched + sum(named.values(), matched.new_zeros(())), parts={"matched": matched} | named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,23 @@ from foleykit.diffusion.guidance import guide
 from foleykit.diffusion.held import Held
 from foleykit.diffusion.samplers import sample
 from foleykit.diffusion.windows import WindowPlan, cut, merge, part_of, plan_windows, touching
-from foleykit.encoders.similarity import AvSimilarity, AvSimilarityConfig
-from foleykit.encoders.visual.two_rate import CHUNK_FRAMES, CONTEXT_FRAMES, TwoRateEncoder, features_of
+from foleykit.encoders.similarity import AvSimilarity
+from foleykit.encoders.visual.two_rate import CHUNK_FRAMES, CONTEXT_FRAMES, TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import AvConditioning, Denoiser
+from foleykit.video.chunks import overlapping_chunks
+from foleykit.world.types import AMBIENCE_KINDS
 
 WINDOWS_AT_ONCE = 8
 """Windows in one network call; bounds memory whatever the length of the video."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFeatures(VideoFeatures):
+    """What happens in a video, one feature per latent frame, and what it shows besides."""
+
+    surroundings: Tensor
+    """(T', P) of every slow frame, by the similarity's video tower"""
 
 
 class AvLdmPipeline:
@@ -64,14 +75,13 @@ class AvLdmPipeline:
         Raises ModelError when a part is missing or does not fit.
         """
         config = load_config(AvLdmConfig, folder / "config.json")
-        towers = AvSimilarityConfig(video_width=config.video.width, latent_width=config.codec.latent_width)
         return cls(
             config,
             codec=with_weights(MelVae(config.codec), folder / "codec.safetensors"),
             vocoder=with_weights(IstftVocoder(config.vocoder), folder / "vocoder.safetensors"),
             video=with_weights(TwoRateEncoder(config.video), folder / "video.safetensors"),
             denoiser=with_weights(Denoiser(config.denoiser), folder / "denoiser.safetensors"),
-            similarity=with_weights(AvSimilarity(towers), folder / "similarity.safetensors"),
+            similarity=with_weights(AvSimilarity(config.similarity), folder / "similarity.safetensors"),
             library=load_library(folder / "ambient", config.sample_rate),
             device=device,
         )
@@ -101,25 +111,46 @@ class AvLdmPipeline:
         )
 
     @torch.inference_mode()
-    def encode(self, chunks: Iterable[NDArray[np.uint8]]) -> VideoFeatures:
+    def encode(self, chunks: Iterable[NDArray[np.uint8]]) -> PictureFeatures:
         """Return features of a stream of frame chunks (t, H, W, 3); memory does not grow with pixels already seen.
 
         Raises InputError when there are no frames or their size is not the model's.
         """
-        return VideoFeatures(values=features_of(self.video, chunks, self.device))
+        stride = self.config.video.slow_stride
+        values, surroundings = [], []
+        for pixels, left, right in overlapping_chunks(chunks, CHUNK_FRAMES, CONTEXT_FRAMES):
+            frames = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float().div_(255)
+            looks = self.video.look(frames[None])
+            values.append(looks.features[0].cpu()[left : len(pixels) - right].clone())
+            surveyed = self.similarity.survey(looks.appearance)[0].cpu()
+            surroundings.append(surveyed[left // stride : len(surveyed) - right // stride].clone())
+        if not values:
+            raise InputError("the model needs at least one video frame and got none")
+        return PictureFeatures(values=torch.cat(values), surroundings=torch.cat(surroundings))
 
     @torch.inference_mode()
     def retrieve(self, features: VideoFeatures) -> AmbientClip:
-        """Return the library clip nearest to the pictures by audio-visual similarity."""
+        """Return the library clip nearest to the pictures by audio-visual similarity.
+
+        A clip that is called by a kind of ambience lies at the anchor of its kind; others, and clips of one kind among
+        themselves, lie where they sound.
+        """
         if not self.library:
             raise ModelError("this model has no ambient library; name a recording instead of `auto`")
-        sounds = self.embed_audio([clip.waveform for clip in self.library])
-        return self.library[int((sounds @ self.embed_video(features)).argmax())]
+        picture = self.embed_video(features)
+        heard = self.embed_audio([clip.waveform for clip in self.library]) @ picture
+        named = self.similarity.nearness(torch.from_numpy(picture)[None].to(self.device))[0].tolist()
+        kinds = [kind_of(clip.name) for clip in self.library]
+        fits = [
+            (sound if kind is None else named[kind], sound) for kind, sound in zip(kinds, heard.tolist(), strict=True)
+        ]
+        return self.library[fits.index(max(fits))]
 
     @torch.inference_mode()
     def embed_video(self, features: VideoFeatures) -> NDArray[np.float32]:
         """Return the unit embedding (E,) of pictures, near that of sound which belongs to them."""
-        return self.similarity.embed_video(features.values[None].to(self.device))[0].float().cpu().numpy()
+        assert isinstance(features, PictureFeatures)
+        return self.similarity.embed_video(features.surroundings[None].to(self.device))[0].float().cpu().numpy()
 
     @torch.inference_mode()
     def embed_audio(self, waveforms: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -290,6 +321,13 @@ class AvLdmPipeline:
             span = (stop - start) * config.hop_length
             out[start * config.hop_length : stop * config.hop_length] = waveform[offset : offset + span].cpu().numpy()
         return out
+
+
+def kind_of(name: str) -> int | None:
+    """Return the anchor at which a clip called `name` lies; None where the name is no kind of ambience."""
+    if name in ("quiet", "room", "silence"):
+        return len(AMBIENCE_KINDS)
+    return AMBIENCE_KINDS.index(name) if name in AMBIENCE_KINDS else None
 
 
 def fit_length(values: Tensor, length: int) -> Tensor:
