@@ -334,7 +334,8 @@ class TextVideoAdapter:
 
     def resolve(self, settings: Settings) -> Settings:
         sampling = self._model.config.sampling
-        return with_sampling(settings, num_steps=sampling.num_steps, guidance_scale=sampling.guidance_scale)
+        texts = (settings.prompt, *(cue.prompt for cue in settings.cues))
+        return with_sampling(settings, num_steps=sampling.num_steps, guidance_scale=sampling.guidance_for(*texts))
 
     def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
         """Read the span once at the encoder's rate and size, or twice in its own size where two encoders scale it."""

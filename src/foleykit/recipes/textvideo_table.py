@@ -201,7 +201,7 @@ class TextVideoTable:
                 f"`{self.command}`\n",
                 f"{protocol['num_clips']} clips of 3 s from {protocol['num_videos']} unseen places of the world; 95 % "
                 f"intervals over clips. {hardware()}. Weights {self.model['weights']}, guidance "
-                f"{self.model['guidance_scale']:g}, manifest {str(protocol['manifest_sha256'])[:12]}.\n",
+                f"{self.model['guidance_scale']}, manifest {str(protocol['manifest_sha256'])[:12]}.\n",
                 "## Timing, ambience and distance\n",
                 "FD is Fréchet distance on the embedding of our material classifier, which hears up to 8 kHz. Rows are "
                 "under the quiet condition unless they name the neighbour, another moment of the same place.\n",
@@ -371,8 +371,13 @@ def textvideo_table(
     """Return the table after making every row's sounds; what a killed run has made is used again."""
     maker = TextVideoTableMaker(args=args, model=model, baseline=baseline)
     digest = weights_digest(model.network, model.codec)
-    guidance = model.config.sampling.guidance_scale if args.guidance_scale is None else args.guidance_scale
-    home = args.output / f"sounds-{digest}-{guidance:g}"
+    sampling = model.config.sampling
+    guidance = (
+        f"{sampling.guidance_for():g}, with a prompt {sampling.guidance_for('any'):g}"
+        if args.guidance_scale is None
+        else f"{args.guidance_scale:g}"
+    )
+    home = args.output / f"sounds-{digest}-{'own' if args.guidance_scale is None else guidance}"
 
     def made(rows: Mapping[str, Make[PromptClip]], sample_rate: int) -> dict[str, Path]:
         return {

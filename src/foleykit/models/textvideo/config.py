@@ -92,14 +92,24 @@ class SamplingConfig:
     sampler: SamplerName = "euler"
     guidance_scale: float = 4.5
     """Weight of pictures and prompt; up to 1 there is no guidance."""
+    prompted_guidance_scale: float | None = None
+    """The same where there is a prompt, which a small model obeys only when it is urged; None for the same."""
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     """Times, 0 data to 1 noise, between which guidance acts (Kynkaanniemi et al. 2024)."""
 
     def __post_init__(self) -> None:
         if self.sampler not in get_args(SamplerName):
             raise ConfigError(f'sampler is one of {", ".join(get_args(SamplerName))}, not "{self.sampler}"')
+        if self.prompted_guidance_scale is not None and self.prompted_guidance_scale < 1:
+            raise ConfigError(f"prompted_guidance_scale must be 1 or more, not {self.prompted_guidance_scale:g}")
         if len(self.guidance_interval) != 2 or not 0 <= self.guidance_interval[0] <= self.guidance_interval[1] <= 1:
             raise ConfigError(f"guidance_interval is two rising times in [0, 1], not {self.guidance_interval}")
+
+    def guidance_for(self, *texts: str) -> float:
+        """Return the weight under these prompts, any of which may be empty."""
+        if self.prompted_guidance_scale is not None and any(text.strip() for text in texts):
+            return self.prompted_guidance_scale
+        return self.guidance_scale
 
 
 @dataclass(frozen=True, kw_only=True)

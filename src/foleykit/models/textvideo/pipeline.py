@@ -273,7 +273,8 @@ class TextVideoPipeline:
             )
         plan = plan_clip(config, features.seconds, shots)
         steps = config.sampling.num_steps if num_steps is None else num_steps
-        scale = config.sampling.guidance_scale if guidance_scale is None else guidance_scale
+        texts = (prompt, *(cue.prompt for cue in cues))
+        scale = config.sampling.guidance_for(*texts) if guidance_scale is None else guidance_scale
         wish = Wish(features=features, prompt=prompt, negative_prompt=negative_prompt, ambient=ambient)
         conditional, null = self._known(wish, plan)
         latents = self.denoise(
