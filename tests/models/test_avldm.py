@@ -19,6 +19,7 @@ from foleykit.core.errors import ConfigError, InputError, ModelError
 from foleykit.core.ranges import Reroll
 from foleykit.core.types import AudioBatch, GeneratorBatch, SimilarityBatch, VideoBatch
 from foleykit.encoders.similarity import AvSimilarity
+from foleykit.encoders.visual.steering import OnsetSteering
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import AvConditioning, Denoiser
@@ -326,3 +327,15 @@ def test_a_re_roll_changes_its_stretch_and_what_the_codec_reaches() -> None:
     np.testing.assert_array_equal(
         base, pipeline.generate(features, num_samples=128_000, ambient=pipeline.quiet().waveform, num_steps=2)
     )
+
+
+def test_steering_changes_the_sound_and_not_what_pictures_are_compared_by() -> None:
+    pipeline = pipeline_of()
+    plain = pipeline.encode([frames_of(50)])
+    pipeline.steering = OnsetSteering(CONFIG.video.width).requires_grad_(False)
+    pipeline.steering.familiar += 100
+    steered = pipeline.encode([frames_of(50)])
+    assert np.array_equal(pipeline.embed_video(plain), pipeline.embed_video(steered))
+    quiet = pipeline.quiet().waveform
+    sounds = [pipeline.generate(seen, num_samples=32_000, ambient=quiet, num_steps=2) for seen in (plain, steered)]
+    assert sounds[0].shape == sounds[1].shape and not np.array_equal(*sounds)

@@ -16,6 +16,7 @@ from foleykit.core.config import from_dict, to_dict
 from foleykit.core.errors import ConfigError, InputError, ModelError
 from foleykit.core.types import VideoFeatures
 from foleykit.encoders.visual.clip import ClipConfig
+from foleykit.encoders.visual.steering import OnsetSteering
 from foleykit.models.foleygen.config import FoleyGenConfig, Mechanism, SamplingConfig, VisualConfig
 from foleykit.models.foleygen.generation import generate_codes
 from foleykit.models.foleygen.network import LanguageModel
@@ -237,3 +238,15 @@ def test_the_papers_model_has_the_papers_sizes() -> None:
     config = foleygen()
     assert (config.window_frames, config.window_visual, config.hop_length) == (500, 10, 320)
     assert config.reading_size(720, 1280) == (224, 398) and tiny_foleygen().reading_size(720, 1280) == (96, 96)
+
+
+def test_steered_features_are_what_the_language_model_is_told() -> None:
+    steered = parts_of(CONFIG)
+    plain = steered.encode([frames_of(2)])
+    steered.steering = OnsetSteering(CONFIG.video.width).requires_grad_(False)
+    steered.steering.familiar += 100
+    seen = steered.encode([frames_of(2)])
+    assert torch.equal(seen.values, plain.values) and seen.told.shape == seen.values.shape
+    assert not torch.equal(seen.told, seen.values)
+    sounds = [steered.generate(features, num_samples=RATE, seed=5) for features in (plain, seen)]
+    assert not np.array_equal(*sounds)

@@ -182,6 +182,7 @@ def test_all_stages_train_and_the_bundle_generates(tmp_path: Path, renders: None
         bundle(args, folder)
     write_library(folder / "ambient", sample_rate=16_000, seconds=3.0)
     pipeline = AvLdmPipeline.load(folder)
+    assert pipeline.steering is not None and 0 < float(pipeline.steering.contact[1]) < 10
     waveform = pipeline([np.zeros((75, 32, 32, 3), np.uint8)], num_samples=48_000, num_steps=2)
     assert waveform.shape == (1, 48_000) and np.isfinite(waveform).all()
 

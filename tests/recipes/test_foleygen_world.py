@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 import torch
 
 from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminatorsConfig
-from foleykit.core.checkpoint import load_tensors
+from foleykit.core.checkpoint import load_tensors, save_weights
 from foleykit.core.errors import FoleyError, ModelError, UsageError
+from foleykit.encoders.visual.steering import OnsetSteering
 from foleykit.models.foleygen.pipeline import FoleyGenPipeline
 from foleykit.models.foleygen.presets import debug
 from foleykit.recipes.avldm_evaluation import (
@@ -104,10 +106,14 @@ def test_all_stages_train_resume_and_the_bundle_generates(args: FoleyGenTrainArg
     assert lines[0]["perplexity_2"] == pytest.approx(np.exp(lines[0]["cross_entropy_2"]), rel=1e-3)
     assert lines[-1]["valid/loss_other_video"] > 0
 
+    base = shutil.copytree(whole.base, tmp_path / "base")
+    save_weights(OnsetSteering(config_of(whole).video.width), base / "steering.safetensors")
+    whole = replace(whole, base=base)
     bundle(whole, tmp_path / "model")
     with pytest.raises(UsageError, match="already holds a model"):
         bundle(whole, tmp_path / "model")
     pipeline = FoleyGenPipeline.load(tmp_path / "model")
+    assert pipeline.steering is not None
     sound = pipeline([np.zeros((75, 32, 32, 3), np.uint8)], num_samples=48_000, ambient=pipeline.quiet())
     assert sound.shape == (1, 48_000) and np.isfinite(sound).all()
 

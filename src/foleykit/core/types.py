@@ -46,6 +46,13 @@ class VideoFeatures:
 
     values: Tensor
     """(N, D), in the model's own rhythm"""
+    steered: Tensor | None = None
+    """(N, D) what sound is made of where that is not what was seen: `encoders.visual.steering`"""
+
+    @property
+    def told(self) -> Tensor:
+        """What a generator is told (N, D)."""
+        return self.values if self.steered is None else self.steered
 
 
 @dataclass(frozen=True, kw_only=True)

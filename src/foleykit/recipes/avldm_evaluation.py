@@ -270,5 +270,6 @@ def _rebuilt(pipeline: AvLdmPipeline, config: AvLdmConfig, denoiser: Denoiser, v
         denoiser=denoiser,
         similarity=pipeline.similarity,
         library=pipeline.library,
+        steering=pipeline.steering,
         device=str(pipeline.device),
     )

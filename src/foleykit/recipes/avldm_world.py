@@ -23,7 +23,9 @@ from foleykit.core.config import save_config
 from foleykit.core.errors import UsageError
 from foleykit.core.types import IGNORED, AudioBatch, Batch, BatchSource, Objective
 from foleykit.encoders.similarity import AvSimilarity
-from foleykit.encoders.visual.two_rate import TwoRateEncoder
+from foleykit.encoders.visual.steering import FILE_NAME as STEERING
+from foleykit.encoders.visual.steering import OnsetSteering
+from foleykit.encoders.visual.two_rate import TwoRateEncoder, features_of
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import Denoiser
 from foleykit.models.avldm.objective import (
@@ -60,6 +62,8 @@ from foleykit.world.types import Split
 Stage = Literal["codec", "video", "vocoder", "generator", "similarity"]
 STAGES: tuple[Stage, ...] = ("codec", "video", "vocoder", "generator", "similarity")
 
+NUM_CONTACT_VIDEOS = 48
+"""Long videos on which the evidence of contact is measured."""
 
 DEFAULTS: Mapping[Stage, StageDefaults] = {
     "codec": StageDefaults(num_steps=2200, batch_size=24, learning_rate=1e-3),
@@ -409,6 +413,21 @@ def train_similarity(args: TrainArgs, on_step: Callable[[int, float], None] | No
     return stage_folder(args)
 
 
+def fitted_steering(args: TrainArgs, config: AvLdmConfig, codec: MelVae, encoder: TwoRateEncoder) -> OnsetSteering:
+    """Return what turns the features of footage unlike the training videos, by the trained onset head."""
+    supervised = trained(VideoObjective(TwoRateEncoder(config.video)).model, args, "video")
+    means = [
+        torch.from_numpy(np.float32(video.features)).mean(dim=0) for video in encoded(args, "train", codec, encoder)
+    ]
+    contact = [
+        features_of(encoder, [np.array(video.frames)], torch.device(args.device))[1]
+        for video in open_world(args.data, "train")[:NUM_CONTACT_VIDEOS]
+    ]
+    steering = OnsetSteering(config.video.width)
+    steering.fit_(supervised.heads.onset.cpu(), torch.stack(means), torch.cat(contact))
+    return steering
+
+
 def bundle(args: TrainArgs, destination: Path) -> None:
     """Write the trained stages of a run as one model folder: config.json and one fp16 safetensors file per part.
 
@@ -428,4 +447,5 @@ def bundle(args: TrainArgs, destination: Path) -> None:
     destination.mkdir(parents=True, exist_ok=True)
     for name, module in parts.items():
         save_weights(module, destination / f"{name}.safetensors", half=True)
+    save_weights(fitted_steering(args, config, codec, encoder), destination / STEERING, half=True)
     save_config(config, destination / "config.json")

@@ -26,6 +26,7 @@ from foleykit.codecs.mel_rvq_objective import MelRvqObjective, MelRvqObjectiveCo
 from foleykit.core.checkpoint import frozen, load_weights, save_weights, weights_digest, with_weights
 from foleykit.core.config import load_config, save_config
 from foleykit.core.errors import ModelError, UsageError
+from foleykit.encoders.visual.steering import FILE_NAME as STEERING
 from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
 from foleykit.evaluation.vocoder import reconstruction_scores
 from foleykit.models.avldm.config import AvLdmConfig
@@ -347,4 +348,6 @@ def bundle(args: FoleyGenTrainArgs, destination: Path) -> None:
         save_weights(module, destination / f"{name}.safetensors", half=True)
     if (args.base / "ambient").is_dir():
         shutil.copytree(args.base / "ambient", destination / "ambient")
+    if (args.base / STEERING).is_file():
+        shutil.copy(args.base / STEERING, destination)
     save_config(config, destination / "config.json")

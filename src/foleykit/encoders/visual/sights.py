@@ -14,8 +14,9 @@ from foleykit.core.checkpoint import build_with_weights, frozen, with_weights
 from foleykit.core.errors import InputError
 from foleykit.encoders.clip import ClipConfig, ClipImageTower, restore_positions
 from foleykit.encoders.visual.pictures import centred, squeezed
+from foleykit.encoders.visual.steering import OnsetSteering, load_steering, seen_features
 from foleykit.encoders.visual.synchformer import Synchformer, SynchformerConfig
-from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder, features_of
+from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
 
 PICTURES_AT_ONCE = 8
 SEGMENTS_AT_ONCE = 2
@@ -28,8 +29,15 @@ Chunks = Iterable[NDArray[np.uint8]]
 class TwoRateSight:
     """One encoder for both: its features frame by frame are the timing, their means over some frames the pictures."""
 
-    def __init__(self, encoder: TwoRateEncoder, picture_fps: float, device: torch.device) -> None:
+    def __init__(
+        self,
+        encoder: TwoRateEncoder,
+        picture_fps: float,
+        device: torch.device,
+        steering: OnsetSteering | None = None,
+    ) -> None:
         self.encoder = frozen(encoder, device)
+        self.steering = steering
         self.device = device
         self.stride = round(encoder.config.fps / picture_fps)
 
@@ -38,7 +46,7 @@ class TwoRateSight:
 
         `pictures` are not looked at. Raises InputError without a frame.
         """
-        features = features_of(self.encoder, frames, self.device)
+        features = seen_features(self.encoder, self.steering, frames, self.device).told
         missing = max(num_segments - len(features), 0)
         features = torch.cat((features, features[-1:].expand(missing, -1)))
         return picture_means(features, self.stride), features[:, None]
@@ -126,7 +134,7 @@ def load_sight(
     """
     if isinstance(sync, TwoRateConfig):
         encoder = with_weights(TwoRateEncoder(sync), folder / "video.safetensors")
-        return TwoRateSight(encoder, picture_fps, torch.device(device))
+        return TwoRateSight(encoder, picture_fps, torch.device(device), load_steering(folder, sync.width))
     assert clip is not None
     image = build_with_weights(lambda: ClipImageTower(clip), folder / "image.safetensors", dtype)
     restore_positions(image)

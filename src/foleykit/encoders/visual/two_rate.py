@@ -6,7 +6,7 @@ when it was struck needs every frame and little width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -265,18 +265,31 @@ class TwoRateEncoder(nn.Module):
 
 
 @torch.inference_mode()
-def features_of(encoder: TwoRateEncoder, chunks: Iterable[NDArray[np.uint8]], device: torch.device) -> Tensor:
-    """Return features (T, D), on the CPU, of a stream of frame chunks (t, H, W, 3), in memory that does not grow.
+def features_of(
+    encoder: TwoRateEncoder,
+    chunks: Iterable[NDArray[np.uint8]],
+    device: torch.device,
+    *,
+    on_looks: Callable[[VideoLooks, int, int], None] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return features (T, D) of a stream of frame chunks (t, H, W, 3) and its evidence of contact (T,), on the CPU.
 
-    Raises InputError when there are no frames or their size is not the encoder's.
+    The evidence is the log of the summed odds that something is struck in a cell of the frame. Memory does not grow
+    with pixels already seen. `on_looks` is shown each piece, with the counts of frames at its start and its end that
+    belong to its neighbours. Raises InputError when there are no frames or their size is not the encoder's.
     """
-    parts = []
+    features, contact = [], []
     for pixels, left, right in overlapping_chunks(chunks, CHUNK_FRAMES, CONTEXT_FRAMES):
         frames = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
-        parts.append(encoder(frames[None])[0].cpu()[left : len(pixels) - right].clone())
-    if not parts:
+        looks = encoder.look(frames[None])
+        if on_looks is not None:
+            on_looks(looks, left, right)
+        own = slice(left, len(pixels) - right)
+        features.append(looks.features[0].cpu()[own].clone())
+        contact.append(looks.contact[0].flatten(1).logsumexp(dim=1).cpu()[own].clone())
+    if not features:
         raise InputError("the model needs at least one video frame and got none")
-    return torch.cat(parts)
+    return torch.cat(features), torch.cat(contact)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,10 +26,10 @@ from foleykit.diffusion.held import Held
 from foleykit.diffusion.samplers import sample
 from foleykit.diffusion.windows import WindowPlan, cut, merge, part_of, plan_windows, touching
 from foleykit.encoders.similarity import AvSimilarity
-from foleykit.encoders.visual.two_rate import CHUNK_FRAMES, CONTEXT_FRAMES, TwoRateEncoder
+from foleykit.encoders.visual.steering import OnsetSteering, load_steering, seen_features
+from foleykit.encoders.visual.two_rate import CHUNK_FRAMES, CONTEXT_FRAMES, TwoRateEncoder, VideoLooks
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import AvConditioning, Denoiser
-from foleykit.video.chunks import overlapping_chunks
 from foleykit.world.types import AMBIENCE_KINDS
 
 WINDOWS_AT_ONCE = 8
@@ -57,6 +57,7 @@ class AvLdmPipeline:
         denoiser: Denoiser,
         similarity: AvSimilarity,
         library: Sequence[AmbientClip],
+        steering: OnsetSteering | None = None,
         device: str = "cpu",
     ) -> None:
         self.config = config
@@ -66,12 +67,14 @@ class AvLdmPipeline:
         self.video = frozen(video, self.device)
         self.denoiser = frozen(denoiser, self.device)
         self.similarity = frozen(similarity, self.device)
+        self.steering = steering
         self.library = tuple(library)
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu") -> AvLdmPipeline:
         """Load a saved model: config.json, one safetensors file per part, and the folder `ambient` with its library.
 
+        Without `steering.safetensors` features stay as they are seen.
         Raises ModelError when a part is missing or does not fit.
         """
         config = load_config(AvLdmConfig, folder / "config.json")
@@ -83,6 +86,7 @@ class AvLdmPipeline:
             denoiser=with_weights(Denoiser(config.denoiser), folder / "denoiser.safetensors"),
             similarity=with_weights(AvSimilarity(config.similarity), folder / "similarity.safetensors"),
             library=load_library(folder / "ambient", config.sample_rate),
+            steering=load_steering(folder, config.video.width),
             device=device,
         )
 
@@ -117,16 +121,14 @@ class AvLdmPipeline:
         Raises InputError when there are no frames or their size is not the model's.
         """
         stride = self.config.video.slow_stride
-        values, surroundings = [], []
-        for pixels, left, right in overlapping_chunks(chunks, CHUNK_FRAMES, CONTEXT_FRAMES):
-            frames = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float().div_(255)
-            looks = self.video.look(frames[None])
-            values.append(looks.features[0].cpu()[left : len(pixels) - right].clone())
+        surroundings = []
+
+        def survey(looks: VideoLooks, left: int, right: int) -> None:
             surveyed = self.similarity.survey(looks.appearance)[0].cpu()
             surroundings.append(surveyed[left // stride : len(surveyed) - right // stride].clone())
-        if not values:
-            raise InputError("the model needs at least one video frame and got none")
-        return PictureFeatures(values=torch.cat(values), surroundings=torch.cat(surroundings))
+
+        seen = seen_features(self.video, self.steering, chunks, self.device, on_looks=survey)
+        return PictureFeatures(values=seen.values, steered=seen.steered, surroundings=torch.cat(surroundings))
 
     @torch.inference_mode()
     def retrieve(self, features: VideoFeatures) -> AmbientClip:
@@ -214,7 +216,7 @@ class AvLdmPipeline:
         """
         config = self.config
         timeline = Timeline(num_samples=num_samples, sample_rate=config.sample_rate, hop_length=config.hop_length)
-        values = fit_length(features.values, timeline.num_latent_frames)
+        values = fit_length(features.told, timeline.num_latent_frames)
         plan = plan_windows(
             len(values),
             config.window_frames,

@@ -19,6 +19,8 @@ from foleykit.core.errors import InputError
 from foleykit.core.timeline import Timeline
 from foleykit.core.types import VideoFeatures
 from foleykit.encoders.visual import load_visual_encoder
+from foleykit.encoders.visual.steering import OnsetSteering, load_steering, seen_features
+from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
 from foleykit.models.foleygen.config import FoleyGenConfig, SamplingConfig
 from foleykit.models.foleygen.generation import generate_codes
 from foleykit.models.foleygen.network import LanguageModel
@@ -41,6 +43,7 @@ class FoleyGenPipeline:
         video: nn.Module,
         lm: LanguageModel,
         library: Sequence[AmbientClip] = (),
+        steering: OnsetSteering | None = None,
         device: str = "cpu",
     ) -> None:
         self.config = config
@@ -48,6 +51,7 @@ class FoleyGenPipeline:
         self.codec = frozen(codec, self.device)
         self.video = frozen(video, self.device)
         self.lm = frozen(lm, self.device)
+        self.steering = steering
         self.library = tuple(library)
 
     @classmethod
@@ -64,6 +68,7 @@ class FoleyGenPipeline:
             video=load_visual_encoder(config.video, folder),
             lm=with_weights(LanguageModel(config.lm), folder / "lm.safetensors").to(dtype),
             library=load_library(folder / "ambient", config.sample_rate),
+            steering=load_steering(folder, config.video.width) if isinstance(config.video, TwoRateConfig) else None,
             device=device,
         )
 
@@ -94,6 +99,10 @@ class FoleyGenPipeline:
 
         Raises InputError when there are no frames or their size is not the model's.
         """
+        if isinstance(self.video, TwoRateEncoder):
+            seen, stride = seen_features(self.video, self.steering, chunks, self.device), self.config.feature_stride
+            steered = None if seen.steered is None else seen.steered[::stride]
+            return VideoFeatures(values=seen.values[::stride], steered=steered)
         parts = []
         context = self._context_frames
         for pixels, left, right in overlapping_chunks(chunks, CHUNK_FRAMES, context):
@@ -132,7 +141,7 @@ class FoleyGenPipeline:
         """
         config = self.config
         timeline = Timeline(num_samples=num_samples, sample_rate=config.sample_rate, hop_length=config.hop_length)
-        values = self._covering(features.values, timeline.num_latent_frames)
+        values = self._covering(features.told, timeline.num_latent_frames)
         prompt = torch.zeros(1, config.lm.num_codebooks, 0, dtype=torch.long, device=self.device)
         if ambient is not None:
             prompt = self._ambient_codes(ambient)

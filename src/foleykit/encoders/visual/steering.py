@@ -1,0 +1,116 @@
+"""Where a video looks unlike all that an encoder was trained on, its features are turned to what its own signs say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from foleykit.core.checkpoint import frozen, with_weights
+from foleykit.core.types import VideoFeatures
+from foleykit.encoders.visual.two_rate import TwoRateEncoder, VideoLooks, features_of
+
+FILE_NAME = "steering.safetensors"
+
+_CONTACT_WEIGHT = 2.0
+"""Logits of an onset that one standard deviation of the contact evidence counts for."""
+_THRESHOLD = 1.0
+"""Least evidence of an onset, in logits: the onset head's best on held-out places of the world."""
+_REACH = 3
+"""Frames to either side among which an onset is the strongest."""
+_SHAPE = (-1.5, 1.0, 4.0, 1.0, -1.5)
+"""Logits around an onset, as a clear one of the world has them."""
+_BETWEEN = -4.0
+"""Logit between onsets, the world's median."""
+_FAMILIAR, _STRANGE = 18.0, 26.0
+"""Distances at which steering sets in and is whole: 7 in 10 places of the world lie nearer than the first."""
+_SETTLING_FRAMES = 75
+"""The mean of few frames lies further off by chance."""
+_RIDGE = 1e-2
+"""Added to the variance of mean features in every direction, so that none counts without bound."""
+
+
+class OnsetSteering(nn.Module):
+    """Features that say clearly what was seen faintly.
+
+    A generator that learnt from clear features keeps still where they are faint, as they are on footage unlike the
+    training pictures. There the encoder's contact maps, which are made before anything learnt how the world moves, add
+    to what the onset head says. Where both together call for an onset, the features move along the head's own direction
+    until it says so with the clearness of the world, and elsewhere until it says that there is none.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.onset = nn.Linear(width, 1)
+        self.familiar = nn.Parameter(torch.zeros(width))
+        """Mean feature of the training videos."""
+        self.whitening = nn.Parameter(torch.eye(width))
+        """(D, D), which makes mean features of training videos vary alike in all directions."""
+        self.contact = nn.Parameter(torch.tensor([0.0, 1.0]))
+        """Mean and standard deviation of the contact evidence in training videos."""
+
+    def forward(self, features: Tensor, contact: Tensor) -> Tensor:
+        """Return features (T, D) steered by their frames' evidence of contact (T,); a familiar video's as they are."""
+        share = self.strangeness(features)
+        if share == 0:
+            return features
+        mean, deviation = self.contact
+        logits = self.onset(features).squeeze(-1)
+        target = clear_onsets(logits + share * _CONTACT_WEIGHT * (contact - mean) / deviation)
+        direction = self.onset.weight[0] / self.onset.weight.square().sum()
+        return features + share * (target - logits)[:, None] * direction
+
+    def strangeness(self, features: Tensor) -> float:
+        """Return how unlike the training videos one is, 0 to 1, by the distance of its mean feature from theirs."""
+        distance = float((self.whitening @ (features.mean(dim=0) - self.familiar)).square().sum())
+        distance *= len(features) / (len(features) + _SETTLING_FRAMES)
+        return min(max((distance - _FAMILIAR) / (_STRANGE - _FAMILIAR), 0.0), 1.0)
+
+    @torch.no_grad()
+    def fit_(self, onset: nn.Linear, means: Tensor, contact: Tensor) -> None:
+        """Take over the onset head, and what is usual in training: mean features (N, D), contact evidence (T,)."""
+        self.onset.load_state_dict(onset.state_dict())
+        self.familiar.copy_(means.mean(dim=0))
+        variances, directions = torch.linalg.eigh(means.T.cov() + _RIDGE * torch.eye(means.shape[1]))
+        self.whitening.copy_((directions / variances.sqrt()).T)
+        self.contact.copy_(torch.stack((contact.mean(), contact.std())))
+
+
+def clear_onsets(evidence: Tensor) -> Tensor:
+    """Return logits (T,) of clear onsets at the peaks of `evidence` (T,) and of none elsewhere."""
+    around = nn.functional.max_pool1d(evidence[None], 2 * _REACH + 1, stride=1, padding=_REACH)[0]
+    is_peak = (evidence >= around) & (evidence > _THRESHOLD)
+    shaped = torch.full_like(evidence, _BETWEEN)
+    middle = len(_SHAPE) // 2
+    for peak in is_peak.nonzero()[:, 0].tolist():
+        for frame, logit in enumerate(_SHAPE, start=peak - middle):
+            if 0 <= frame < len(shaped):
+                shaped[frame] = max(float(shaped[frame]), logit)
+    return shaped
+
+
+def load_steering(folder: Path, width: int) -> OnsetSteering | None:
+    """Return the steering of a model folder; None where it has none. Raises ModelError when it does not fit."""
+    path = folder / FILE_NAME
+    return frozen(with_weights(OnsetSteering(width), path), "cpu") if path.is_file() else None
+
+
+@torch.inference_mode()
+def seen_features(
+    encoder: TwoRateEncoder,
+    steering: OnsetSteering | None,
+    chunks: Iterable[NDArray[np.uint8]],
+    device: torch.device,
+    *,
+    on_looks: Callable[[VideoLooks, int, int], None] | None = None,
+) -> VideoFeatures:
+    """Return what an encoder sees in a stream of frame chunks (t, H, W, 3), and what a generator is told of it.
+
+    `on_looks` is that of `features_of`. Raises InputError when there are no frames or their size is not the encoder's.
+    """
+    features, contact = features_of(encoder, chunks, device, on_looks=on_looks)
+    return VideoFeatures(values=features, steered=None if steering is None else steering(features, contact))

@@ -1,0 +1,108 @@
+"""Steering leaves what is familiar alone, and makes what is strange say clearly what head and contact maps call for."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from foleykit.core.checkpoint import save_weights
+from foleykit.core.errors import ModelError
+from foleykit.encoders.visual.steering import FILE_NAME, OnsetSteering, clear_onsets, load_steering, seen_features
+from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder, features_of
+
+WIDTH = 16
+
+
+@pytest.fixture
+def steering() -> OnsetSteering:
+    """Return steering that was fitted on unit normal mean features."""
+    generator = torch.Generator().manual_seed(0)
+    onset = nn.Linear(WIDTH, 1)
+    onset.weight.data[:] = torch.randn(1, WIDTH, generator=generator)
+    onset.bias.data[:] = -2.0
+    fitted = OnsetSteering(WIDTH)
+    fitted.fit_(onset, torch.randn(4000, WIDTH, generator=generator), torch.randn(4000, generator=generator))
+    return fitted.requires_grad_(False)
+
+
+def features_at(centre: float, num_frames: int = 100) -> Tensor:
+    return centre + 0.1 * torch.randn(num_frames, WIDTH, generator=torch.Generator().manual_seed(1))
+
+
+def test_fitting_makes_training_videos_lie_about_as_many_deviations_off_as_there_are_directions(
+    steering: OnsetSteering,
+) -> None:
+    means = torch.randn(2000, WIDTH, generator=torch.Generator().manual_seed(2))
+    distances = ((means - steering.familiar) @ steering.whitening.T).square().sum(dim=1)
+    assert float(distances.mean()) == pytest.approx(WIDTH, rel=0.05)
+    assert steering.contact.tolist() == pytest.approx([0, 1], abs=0.05)
+
+
+def test_a_familiar_video_keeps_its_features_and_a_strange_one_does_not(steering: OnsetSteering) -> None:
+    familiar, strange = features_at(0.0), features_at(4.0)
+    contact = torch.zeros(100)
+    assert steering.strangeness(familiar) == 0 and steering(familiar, contact) is familiar
+    assert steering.strangeness(strange) == 1 and not torch.equal(steering(strange, contact), strange)
+
+
+def test_strangeness_rises_without_a_step_and_a_short_video_is_believed_less(steering: OnsetSteering) -> None:
+    shares = [steering.strangeness(features_at(centre)) for centre in np.linspace(0, 4, 80)]
+    assert shares == sorted(shares) and any(0.2 < share < 0.8 for share in shares)
+    centre = float(np.linspace(0, 4, 80)[next(index for index, share in enumerate(shares) if share > 0.5)])
+    assert steering.strangeness(features_at(centre, 20)) < steering.strangeness(features_at(centre, 1000))
+
+
+def test_steered_features_say_what_was_decided_and_nothing_else_of_them_changes(steering: OnsetSteering) -> None:
+    strange, contact = features_at(4.0), torch.zeros(100)
+    # A faint sign, of the contact maps alone, is heard as clearly as any.
+    logits = steering.onset(strange)[:, 0]
+    contact[40] = (1.5 - float(logits[40])) / 2 + 1
+    contact[logits.argsort()[-3:]] -= 50
+    steered = steering(strange, contact)
+    said = steering.onset(steered)[:, 0]
+    mean, deviation = steering.contact
+    expected = clear_onsets(logits + 2 * (contact - mean) / deviation)
+    assert torch.allclose(said, expected, atol=1e-4) and float(said[40]) == pytest.approx(4, abs=1e-4)
+    direction = steering.onset.weight[0] / steering.onset.weight.norm()
+    moved = steered - strange
+    assert torch.allclose(moved, (moved @ direction)[:, None] * direction, atol=1e-5)
+
+
+def test_of_onsets_within_reach_the_strongest_stays_and_faint_ones_go() -> None:
+    evidence = torch.full((60,), -3.0)
+    evidence[[10, 12, 30, 50, 59]] = torch.tensor([2.0, 3.0, 0.9, 1.1, 5.0])
+    clear = clear_onsets(evidence)
+    assert (clear == 4.0).nonzero()[:, 0].tolist() == [12, 50, 59]
+    assert float(clear[11]) == float(clear[13]) == 1.0 and float(clear[30]) == float(clear[0]) == -4.0
+
+
+def test_a_folder_without_the_file_steers_nothing_and_a_misfit_is_named(
+    steering: OnsetSteering, tmp_path: Path
+) -> None:
+    assert load_steering(tmp_path, WIDTH) is None
+    save_weights(steering, tmp_path / FILE_NAME)
+    loaded = load_steering(tmp_path, WIDTH)
+    assert loaded is not None
+    strange, contact = features_at(4.0), torch.randn(100, generator=torch.Generator().manual_seed(4))
+    assert torch.equal(loaded(strange, contact), steering(strange, contact))
+    with pytest.raises(ModelError, match=r"steering\.safetensors does not fit"):
+        load_steering(tmp_path, WIDTH + 1)
+
+
+def test_what_is_seen_stays_beside_what_is_told() -> None:
+    """Retrieval and the judge of takes compare pictures by what was seen."""
+    torch.manual_seed(0)
+    config = TwoRateConfig(size=32, width=WIDTH, motion_width=16, num_motion_blocks=1, appearance_width=8)
+    encoder = TwoRateEncoder(config).eval().requires_grad_(False)
+    frames = np.random.default_rng(0).integers(0, 255, (300, 32, 32, 3), dtype=np.uint8)
+    features, contact = features_of(encoder, [frames], torch.device("cpu"))
+    assert features.shape == (300, WIDTH) and contact.shape == (300,)
+    whole = encoder.look(torch.from_numpy(frames).permute(0, 3, 1, 2).float()[None] / 255)
+    assert torch.allclose(contact, whole.contact[0].flatten(1).logsumexp(dim=1), atol=1e-4)
+    strange = OnsetSteering(WIDTH).requires_grad_(False)
+    strange.familiar += 100
+    steered = seen_features(encoder, strange, [frames], torch.device("cpu"))
+    assert torch.equal(steered.values, features) and not torch.equal(steered.told, features)
+    assert torch.equal(seen_features(encoder, None, [frames], torch.device("cpu")).told, features)
