@@ -201,7 +201,8 @@ class TextVideoTable:
                 f"`{self.command}`\n",
                 f"{protocol['num_clips']} clips of 3 s from {protocol['num_videos']} unseen places of the world; 95 % "
                 f"intervals over clips. {hardware()}. Weights {self.model['weights']}, guidance "
-                f"{self.model['guidance_scale']}, manifest {str(protocol['manifest_sha256'])[:12]}.\n",
+                f"{self.model['guidance_scale']:g}, with a prompt {self.model['prompted_guidance_scale']:g}; "
+                f"manifest {str(protocol['manifest_sha256'])[:12]}.\n",
                 "## Timing, ambience and distance\n",
                 "FD is Fréchet distance on the embedding of our material classifier, which hears up to 8 kHz. Rows are "
                 "under the quiet condition unless they name the neighbour, another moment of the same place.\n",
@@ -371,13 +372,9 @@ def textvideo_table(
     """Return the table after making every row's sounds; what a killed run has made is used again."""
     maker = TextVideoTableMaker(args=args, model=model, baseline=baseline)
     digest = weights_digest(model.network, model.codec)
-    sampling = model.config.sampling
-    guidance = (
-        f"{sampling.guidance_for():g}, with a prompt {sampling.guidance_for('any'):g}"
-        if args.guidance_scale is None
-        else f"{args.guidance_scale:g}"
-    )
-    home = args.output / f"sounds-{digest}-{'own' if args.guidance_scale is None else guidance}"
+    sampling, asked = model.config.sampling, args.guidance_scale
+    scales = (sampling.guidance_for(), sampling.guidance_for("any")) if asked is None else (asked, asked)
+    home = args.output / f"sounds-{digest}-{scales[0]:g}-{scales[1]:g}"
 
     def made(rows: Mapping[str, Make[PromptClip]], sample_rate: int) -> dict[str, Path]:
         return {
@@ -396,6 +393,6 @@ def textvideo_table(
         prompts=maker.prompt_report({name: folders[name] for name in prompted}, classifier),
         dial=read_dial(maker.clip_set, Unprompted(model=model), num_clips=args.num_dial_clips),
         diversity=maker.diversity(),
-        model={"weights": digest, "guidance_scale": guidance},
+        model={"weights": digest, "guidance_scale": scales[0], "prompted_guidance_scale": scales[1]},
         command=args.command,
     )
