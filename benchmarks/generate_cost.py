@@ -1,6 +1,6 @@
 """Wall time and peak memory of `foley generate` as a whole process: 10 s and 10 min of 1080p.
 
-    python benchmarks/generate_cost.py [--minutes 10] [--runs 3]
+    python benchmarks/generate_cost.py [--minutes 10] [--runs 3] [--model tiny-avldm]
 
 Prints a table for benchmarks/results. Each run is a fresh process from shell to file, with default settings.
 """
@@ -58,10 +58,11 @@ def repeat_pictures(source: Path, output: Path, times: int) -> None:
                     target.mux(packet)
 
 
-def measure(video: Path, output: Path) -> tuple[float, float]:
+def measure(video: Path, output: Path, model: str) -> tuple[float, float]:
     """Return wall seconds and peak resident MB of one run."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "foleykit", "generate", str(video), "-o", str(output), "--overwrite", "-q"]
+    command = [sys.executable, "-m", "foleykit", "generate", str(video), "--model", model]
+    command += ["-o", str(output), "--overwrite", "-q"]
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -73,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--model", default="tiny-avldm")
     options = parser.parse_args()
     print("| video | wall s (median) | wall s (min) | peak MB |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +82,7 @@ def main() -> None:
         write_video(short, moving_pictures(10.0), FPS)
         repeat_pictures(short, long, round(6 * options.minutes))
         for video, seconds, runs in ((short, 10.0, options.runs), (long, 60 * options.minutes, 1)):
-            measured = [measure(video, video.with_suffix(".foley.mp4")) for _ in range(runs)]
+            measured = [measure(video, video.with_suffix(".foley.mp4"), options.model) for _ in range(runs)]
             walls = [wall for wall, _ in measured]
             print(
                 f"| {seconds:g} s of 1080p{FPS} | {statistics.median(walls):.1f} | {min(walls):.1f} "
