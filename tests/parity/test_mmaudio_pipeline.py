@@ -14,8 +14,8 @@ from torch import Tensor
 
 from foleykit.codecs.vocode import vocode
 from foleykit.diffusion.samplers import sample
+from foleykit.models.textvideo.guidance import Guidance, even_times
 from foleykit.models.textvideo.network import Network, Prepared
-from foleykit.models.textvideo.pipeline import Guidance, even_times
 from foleykit.models.textvideo.presets import mmaudio
 from foleykit.video.picks import next_pictures, summed_times
 from parity.fixtures import Recording, assert_near, root

@@ -16,7 +16,7 @@ from foleykit.core.errors import ConfigError, FoleyError, ModelError
 from foleykit.core.types import AudioBatch
 from foleykit.recipes.avldm_batches import AudioBatches
 from foleykit.recipes.hifigan_vocoder import (
-    VocoderBatches,
+    SoundBatches,
     VocoderTrainArgs,
     debug,
     objective_of,
@@ -104,8 +104,8 @@ def test_crops_of_recordings_are_drawn_by_step_and_stay_in_range(data: WorldData
     assert len(train) + len(test) <= 3 and train and test
     assert not any(np.array_equal(one, other) for one in train for other in test)
     world = AudioBatches(videos=open_world(data, "train"), num_samples=6000, batch_size=6, device="cpu")
-    alone = VocoderBatches(world=world, recordings=train, recording_share=0.0)
-    mixed = VocoderBatches(world=world, recordings=train, recording_share=1.0)
+    alone = SoundBatches(world=world, recordings=train, recording_share=0.0)
+    mixed = SoundBatches(world=world, recordings=train, recording_share=1.0)
     assert torch.equal(alone(3).waveform, world(3).waveform)
     assert torch.equal(mixed(3).waveform, mixed(3).waveform) and not torch.equal(mixed(3).waveform, mixed(4).waveform)
     # A recording of 4000 samples in a crop of 6000 leaves silence around it.

@@ -117,17 +117,17 @@ def video_name(video: CachedVideo) -> str:
 
 
 def clip_frames(args: WorldSetArgs, fps: float) -> Iterator[tuple[ClipInfo, NDArray[np.uint8]]]:
-    """Yield every reference clip with its frames (T, H, W, 3)."""
+    """Yield every reference clip with its frames (T, H, W, 3), which stay on disk until they are looked at."""
     videos = {video_name(video): video for video in open_world(args.data, "test")}
     for info in read_manifest(args.folder / "reference"):
         first = round(info.start * fps)
-        yield info, np.array(videos[info.video_id].frames[first : first + round(info.seconds * fps)])
+        yield info, videos[info.video_id].frames[first : first + round(info.seconds * fps)]
 
 
 def clip_features(args: WorldSetArgs, pipeline: SoundModel[Features]) -> Iterator[tuple[ClipInfo, Features]]:
     """Yield every reference clip with what the model's encoder sees in its frames."""
     for info, frames in clip_frames(args, pipeline.config.video_fps):
-        yield info, pipeline.encode([frames])
+        yield info, pipeline.encode([np.array(frames)])
 
 
 Ambient = Callable[[ClipInfo, Features], NDArray[np.float32]]

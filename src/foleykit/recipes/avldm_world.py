@@ -46,9 +46,9 @@ from foleykit.recipes.avldm_batches import (
     SurveyedVideo,
     VideoBatches,
 )
+from foleykit.recipes.run_args import RunArgs
 from foleykit.recipes.stage_defaults import StageDefaults
 from foleykit.recipes.world_data import (
-    WorldDataArgs,
     action_latents,
     encoded_videos,
     open_world,
@@ -76,28 +76,17 @@ DEFAULTS: Mapping[Stage, StageDefaults] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainArgs:
+class TrainArgs(RunArgs):
     """One stage of one model."""
 
     preset: Literal["tiny-avldm", "debug"] = "tiny-avldm"
     stage: Stage
-    data: WorldDataArgs
-    """Which long videos to train on; missing ones are rendered into its cache first."""
-    output: Path
-    """Run folder; earlier stages are read from it."""
-    num_steps: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    seed: int = 0
-    device: str = "cpu"
-    resume: bool = True
     uses_ambient: bool = True
     """False trains the generator without its neighbour: the ablation."""
     is_denoised: bool = False
     """True trains the generator on sound behind a denoiser: the other ablation."""
     start: Path | None = None
     """Run folder from whose weights a stage starts, instead of from random ones."""
-    checkpoint_every: int = 200
     bf16: bool = False
     """Compute in bfloat16 where that is safe: twice as fast on processors and GPUs that know it."""
 

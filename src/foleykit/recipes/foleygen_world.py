@@ -34,12 +34,12 @@ from foleykit.models.foleygen.config import FoleyGenConfig, Mechanism
 from foleykit.models.foleygen.network import LanguageModel
 from foleykit.models.foleygen.objective import LanguageObjective
 from foleykit.models.foleygen.presets import debug, tiny_foleygen
-from foleykit.recipes.avldm_batches import AudioBatches
 from foleykit.recipes.foleygen_batches import CodedVideo, CodesBatches, code_video
 from foleykit.recipes.foleygen_shards import held_out_losses
-from foleykit.recipes.hifigan_vocoder import VocoderBatches, recorded, world_clips
+from foleykit.recipes.hifigan_vocoder import SoundBatches, sound_batches, world_clips
+from foleykit.recipes.run_args import RunArgs
 from foleykit.recipes.stage_defaults import StageDefaults
-from foleykit.recipes.world_data import WorldDataArgs, once_per_video, open_world
+from foleykit.recipes.world_data import once_per_video, open_world
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
 from foleykit.training.processes import join_processes
@@ -61,27 +61,16 @@ DEFAULTS: Mapping[Stage, StageDefaults] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoleyGenTrainArgs:
+class FoleyGenTrainArgs(RunArgs):
     """One stage of one model."""
 
     preset: Literal["tiny-foleygen", "debug"] = "tiny-foleygen"
     stage: Stage
-    data: WorldDataArgs
-    """Which long videos to train on; missing ones are rendered into its cache first."""
     base: Path
     """Model folder of a trained AV-LDM: its video encoder, its ambient library, and the vocoder to start from."""
-    output: Path
-    """Run folder; earlier stages are read from it."""
     mechanism: Mechanism | None = None
     """How the language model sees the video; None is the preset's way. The three of the paper see one vector a second,
     "aligned" all of them."""
-    num_steps: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    seed: int = 0
-    device: str = "cpu"
-    resume: bool = True
-    checkpoint_every: int = 200
     bf16: bool = False
     """Compute the language model in bfloat16."""
     recording_share: float = 0.3
@@ -147,15 +136,11 @@ def train_codec(args: FoleyGenTrainArgs, on_step: Callable[[int, float], None] |
         validate_every=args.checkpoint_every,
         seed=args.seed,
     )
-    batches = VocoderBatches(
-        world=AudioBatches(
-            videos=open_world(args.data, "train"),
-            num_samples=CROP_FRAMES * config.hop_length,
-            batch_size=args.batch_size or args.defaults.batch_size,
-            device=args.device,
-            seed=args.seed,
-        ),
-        recordings=recorded(args.data.recordings, "train", config.sample_rate),
+    batches = sound_batches(
+        args,
+        num_samples=CROP_FRAMES * config.hop_length,
+        sample_rate=config.sample_rate,
+        batch_size=args.batch_size or args.defaults.batch_size,
         recording_share=args.recording_share,
     )
     held_out = [torch.from_numpy(clip).to(args.device) for clip in world_clips(open_world(args.data, "valid"))]
@@ -206,7 +191,7 @@ def codec_objective(args: FoleyGenTrainArgs, config: MelRvqConfig) -> MelRvqObje
 
 
 @torch.no_grad()
-def start_codec_(codec: MelRvqCodec, batches: VocoderBatches, seed: int) -> None:
+def start_codec_(codec: MelRvqCodec, batches: SoundBatches, seed: int) -> None:
     """Fit the linear part, and the codebooks to what it makes of them, to batches that training does not begin with."""
     unseen = replace(batches, world=replace(batches.world, seed=seed + 1))
     mels = [codec.log_mel(unseen(step).waveform) for step in range(START_BATCHES)]

@@ -27,8 +27,9 @@ from foleykit.core.errors import ConfigError
 from foleykit.core.types import AudioBatch
 from foleykit.evaluation.vocoder import VocoderScore, score_vocoder
 from foleykit.recipes.avldm_batches import PCM_SCALE, AudioBatches, step_rng
+from foleykit.recipes.run_args import RunArgs
 from foleykit.recipes.vocoder_folder import save_vocoder, write_card
-from foleykit.recipes.world_data import WorldDataArgs, open_world
+from foleykit.recipes.world_data import open_world
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
 from foleykit.training.processes import join_processes
 from foleykit.world.cache import CachedVideo
@@ -89,20 +90,10 @@ def debug() -> VocoderPreset:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VocoderTrainArgs:
+class VocoderTrainArgs(RunArgs):
     """One run."""
 
     preset: Literal["vocoder-128x16k", "debug"] = "vocoder-128x16k"
-    data: WorldDataArgs
-    """Long videos whose sound is learnt, and recordings that are learnt besides as they are."""
-    output: Path
-    """Run folder: checkpoints, log, weights."""
-    num_steps: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    seed: int = 0
-    device: str = "cpu"
-    resume: bool = True
     checkpoint_every: int = 1000
     recording_share: float = 0.5
     """Share of crops that are cut from recordings where there are some."""
@@ -127,7 +118,7 @@ class VocoderTrainArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VocoderBatches:
+class SoundBatches:
     """Crops of the world's mixtures and of recordings."""
 
     world: AudioBatches
@@ -158,6 +149,23 @@ class VocoderBatches:
         return np.clip(recording[start : start + num_samples] * gain, -1, 1)
 
 
+def sound_batches(
+    args: RunArgs, *, num_samples: int, sample_rate: int, batch_size: int, recording_share: float
+) -> SoundBatches:
+    """Return the crops of `num_samples` that a run trains on."""
+    return SoundBatches(
+        world=AudioBatches(
+            videos=open_world(args.data, "train"),
+            num_samples=num_samples,
+            batch_size=batch_size,
+            device=args.device,
+            seed=args.seed,
+        ),
+        recordings=recorded(args.data.recordings, "train", sample_rate),
+        recording_share=recording_share,
+    )
+
+
 def train_vocoder(args: VocoderTrainArgs, *, on_step: Callable[[int, float], None] | None = None) -> Path:
     """Train the vocoder and return the folder, in `args.output`, that holds it."""
     sizes = args.sizes
@@ -172,15 +180,11 @@ def train_vocoder(args: VocoderTrainArgs, *, on_step: Callable[[int, float], Non
         validate_every=args.checkpoint_every,
         seed=args.seed,
     )
-    batches = VocoderBatches(
-        world=AudioBatches(
-            videos=open_world(args.data, "train"),
-            num_samples=sizes.crop_columns * config.mel.hop_length + 2 * config.margin,
-            batch_size=args.batch_size or sizes.batch_size,
-            device=args.device,
-            seed=args.seed,
-        ),
-        recordings=recorded(args.data.recordings, "train", config.mel.sample_rate),
+    batches = sound_batches(
+        args,
+        num_samples=sizes.crop_columns * config.mel.hop_length + 2 * config.margin,
+        sample_rate=config.mel.sample_rate,
+        batch_size=args.batch_size or sizes.batch_size,
         recording_share=args.recording_share,
     )
     held_out = [torch.from_numpy(clip).to(args.device) for clip in world_clips(open_world(args.data, "valid"))]

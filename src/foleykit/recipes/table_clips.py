@@ -16,12 +16,11 @@ from foleykit.audio.files import read_waveform, write_waveform
 from foleykit.core.errors import MediaError
 from foleykit.core.progress import Report as Progress
 from foleykit.core.types import VideoFeatures
-from foleykit.evaluation.clips import read_clip, read_manifest
+from foleykit.evaluation.clips import read_clip
 from foleykit.evaluation.pairing import VIDEO_SUFFIXES
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.recipes.avldm_batches import PCM_SCALE
-from foleykit.recipes.avldm_evaluation import WorldSetArgs, spans_of, video_name, write_world_reference
-from foleykit.recipes.world_data import open_world
+from foleykit.recipes.avldm_evaluation import WorldSetArgs, clip_frames, spans_of, write_world_reference
 from foleykit.video.io import VideoReader
 from foleykit.video.probe import probe
 from foleykit.world.cache import CachedVideo
@@ -67,11 +66,8 @@ def world_clips(args: WorldSetArgs, pipeline: AvLdmPipeline) -> ClipSet:
     """Return clips of unseen places; the reference set is written where it is missing."""
     write_world_reference(args)
     reference = args.folder / "reference"
-    videos = {video_name(video): video for video in open_world(args.data, "test")}
-    fps, clips = pipeline.config.video_fps, []
-    for info in read_manifest(reference):
-        first = round(info.start * fps)
-        frames = videos[info.video_id].frames[first : first + round(info.seconds * fps)]
+    clips = []
+    for info, frames in clip_frames(args, pipeline.config.video_fps):
         audio = read_clip(reference, info)
         clips.append(
             TableClip(

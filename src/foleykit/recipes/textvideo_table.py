@@ -184,8 +184,8 @@ class TextVideoTableMaker:
         return [
             prompt_clip(
                 info,
-                blind.encode([frames]),
-                self.baseline.encode([frames]),
+                blind.encode([np.array(frames)]),
+                self.baseline.encode([np.array(frames)]),
                 read_clip(self.reference, info).neighbour,
                 step_rng(0, number),
             )

@@ -36,11 +36,12 @@ from foleykit.models.textvideo.objective import (
 from foleykit.models.textvideo.presets import debug_tiny, tiny_textvideo
 from foleykit.recipes import wave_vae_world
 from foleykit.recipes.ambient_library import write_library
+from foleykit.recipes.run_args import RunArgs
 from foleykit.recipes.stage_defaults import StageDefaults
 from foleykit.recipes.textvideo_batches import EncodedVideo, TextVideoBatches, describe_voices, encode_voices
 from foleykit.recipes.textvideo_text import TextBatches, reader_of, score_reader
 from foleykit.recipes.wave_vae_world import WaveVaeTrainArgs, train_wave_vae
-from foleykit.recipes.world_data import WorldDataArgs, once_per_video, open_world
+from foleykit.recipes.world_data import once_per_video, open_world
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
 from foleykit.world.types import Split
 
@@ -59,24 +60,13 @@ LIBRARY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextVideoTrainArgs:
+class TextVideoTrainArgs(RunArgs):
     """One stage of one model."""
 
     preset: Literal["tiny-textvideo", "debug"] = "tiny-textvideo"
     stage: Stage
-    data: WorldDataArgs
-    """Which long videos to train on; missing ones are rendered into its cache first."""
     base: Path
     """Model folder of a trained AV-LDM, whose video encoder sees the pictures."""
-    output: Path
-    """Run folder; earlier stages are read from it."""
-    num_steps: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    seed: int = 0
-    device: str = "cpu"
-    resume: bool = True
-    checkpoint_every: int = 200
     bf16: bool = False
     """Compute text and generator in bfloat16 where that is safe."""
     dropout: DropoutConfig = field(default_factory=lambda: DropoutConfig(video=0.15, text=0.0, ambient=0.15))

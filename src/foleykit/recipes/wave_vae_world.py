@@ -26,10 +26,10 @@ from foleykit.core.checkpoint import load_weights, save_weights
 from foleykit.core.errors import ConfigError
 from foleykit.evaluation.metrics.effective_bandwidth import effective_bandwidth
 from foleykit.evaluation.vocoder import reconstruction_scores
-from foleykit.recipes.avldm_batches import AudioBatches
-from foleykit.recipes.hifigan_vocoder import VocoderBatches, recorded, world_clips
+from foleykit.recipes.hifigan_vocoder import SoundBatches, recorded, sound_batches, world_clips
+from foleykit.recipes.run_args import RunArgs
 from foleykit.recipes.stage_defaults import StageDefaults
-from foleykit.recipes.world_data import WorldDataArgs, open_world
+from foleykit.recipes.world_data import open_world
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
 from foleykit.training.loop import step_generator
 from foleykit.training.processes import join_processes
@@ -49,22 +49,11 @@ HELD_OUT_RECORDINGS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaveVaeTrainArgs:
+class WaveVaeTrainArgs(RunArgs):
     """One stage of one codec."""
 
     stage: Stage
     codec: WaveVaeConfig
-    data: WorldDataArgs
-    """Long videos whose sound is learnt, rendered at the codec's rate, and recordings that are learnt as they are."""
-    output: Path
-    """Run folder: each stage has a folder of its name there, and the second reads the first one's weights."""
-    num_steps: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    seed: int = 0
-    device: str = "cpu"
-    resume: bool = True
-    checkpoint_every: int = 200
     recording_share: float = 0.3
     """Share of crops that are cut from recordings where there are some."""
     discriminators: HifiGanDiscriminatorsConfig = field(default_factory=small_discriminators)
@@ -102,15 +91,11 @@ def train_wave_vae(args: WaveVaeTrainArgs, *, on_step: Callable[[int, float], No
         validate_every=args.checkpoint_every,
         seed=args.seed,
     )
-    batches = VocoderBatches(
-        world=AudioBatches(
-            videos=open_world(args.data, "train"),
-            num_samples=CROP_FRAMES * args.codec.hop_length,
-            batch_size=args.batch_size or args.defaults.batch_size,
-            device=args.device,
-            seed=args.seed,
-        ),
-        recordings=recorded(args.data.recordings, "train", args.codec.sample_rate),
+    batches = sound_batches(
+        args,
+        num_samples=CROP_FRAMES * args.codec.hop_length,
+        sample_rate=args.codec.sample_rate,
+        batch_size=args.batch_size or args.defaults.batch_size,
         recording_share=args.recording_share,
     )
     unseen = replace(batches, world=replace(batches.world, seed=args.seed + 1))
@@ -164,14 +149,14 @@ def objective_of(args: WaveVaeTrainArgs) -> WaveVaeObjective:
 
 
 @torch.no_grad()
-def start_(codec: WaveVae, unseen: VocoderBatches) -> None:
+def start_(codec: WaveVae, unseen: SoundBatches) -> None:
     """Set the codec's linear part to the principal components of batches that training does not begin with."""
     log_mel = codec.mel_vae.log_mel
     codec.mel_vae.fit_linear(torch.cat([log_mel(unseen(step).waveform) for step in range(START_BATCHES)]))
 
 
 @torch.no_grad()
-def normalise_(codec: WaveVae, unseen: VocoderBatches) -> None:
+def normalise_(codec: WaveVae, unseen: SoundBatches) -> None:
     """Centre every channel of the latents, and scale them all alike to unit mean square."""
     vae = codec.mel_vae
     means = torch.cat([vae.posterior(vae.log_mel(unseen(step).waveform))[0] for step in range(STATISTICS_BATCHES)])
