@@ -38,6 +38,7 @@ def debug_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from foleykit.core.config import save_config
     from foleykit.encoders.similarity import AvSimilarity
     from foleykit.encoders.visual.two_rate import TwoRateEncoder
+    from foleykit.models.avldm.events import EventReader
     from foleykit.models.avldm.network import Denoiser
     from foleykit.models.avldm.presets import debug
 
@@ -52,6 +53,7 @@ def debug_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "video": TwoRateEncoder(config.video),
             "denoiser": Denoiser(config.denoiser),
             "similarity": AvSimilarity(config.similarity),
+            "events": EventReader(config.video.width),
         }
         for module in parts.values():
             for parameter in module.parameters():

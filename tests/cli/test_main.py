@@ -57,6 +57,7 @@ COMMANDS = [
     ["models", "download"],
     ["models", "info"],
     ["evaluate", "model"],
+    ["events"],
     ["evaluate", "ambience"],
     ["evaluate", "world"],
     ["evaluate", "real"],
@@ -174,6 +175,25 @@ def test_generate_json_and_replay(foley: Run, tmp_path: Path, clip: Path, debug_
     again = foley("generate", "--replay", value["takes"][0]["sidecar"], "-o", tmp_path / "b.wav")
     assert again.exit_code == 0
     np.testing.assert_array_equal(*(read_waveform(tmp_path / name)[0] for name in ("a.wav", "b.wav")))
+
+
+def test_what_is_seen_is_listed_and_an_edited_list_is_heard(
+    foley: Run, tmp_path: Path, clip: Path, debug_model: Path
+) -> None:
+    listed = foley("events", clip, "--model", debug_model)
+    written = foley("events", clip, "--model", debug_model, "-o", tmp_path / "e.csv")
+    assert listed.out.startswith("time,material,action,kind,duration,level_db\n")
+    assert written.out == f"{tmp_path / 'e.csv'}\n" and (tmp_path / "e.csv").read_text() == listed.out
+    told = json.loads(foley("events", clip, "--model", debug_model, "--json").out)
+    assert len(told["events"]) == len(listed.out.splitlines()) - 1
+    (tmp_path / "mine.csv").write_text("time,material\n0.5,glass\n")
+    heard = foley(
+        "generate", clip, "-o", tmp_path / "a.wav", "--model", debug_model, "--events", tmp_path / "mine.csv", "--json"
+    )
+    sidecar = json.loads(Path(json.loads(heard.out)["takes"][0]["sidecar"]).read_text())
+    assert [event["material"] for event in sidecar["settings"]["events"]] == ["glass"]
+    refused = foley("events", clip, "--model", debug_model, "-o", tmp_path / "e.txt")
+    assert refused.exit_code == 2 and "ends in .json or .csv" in refused.err
 
 
 def test_a_drawn_seed_is_printed(foley: Run, tmp_path: Path, clip: Path, debug_model: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_line_may_name_its_own_language(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("a.txt", "Good morning, Anna!", "every line its times"),
-        ("a.json", '["Good morning, Anna!"]', "line 1 must be an object with start and end"),
+        ("a.json", '["Good morning, Anna!"]', "line 1 must be an object with start, end, text"),
         ("a.json", '[{"text": "a"}]', "line 1 has no start and no end; every line needs start, end, text"),
         ("a.json", '[{"start": 0, "end": 1}]', "line 1 has no text"),
         ("a.json", '[{"start": 0, "end": 1, "text": " "}]', "line 1: there is no text to be spoken"),

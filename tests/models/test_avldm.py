@@ -22,6 +22,7 @@ from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.steering import OnsetSteering
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.models.avldm.events import TRACK_WIDTH, EventReader
 from foleykit.models.avldm.network import AvConditioning, Denoiser
 from foleykit.models.avldm.objective import (
     CodecObjective,
@@ -57,6 +58,7 @@ def pipeline_of(config: AvLdmConfig = CONFIG) -> AvLdmPipeline:
         denoiser=denoiser,
         similarity=AvSimilarity(config.similarity),
         library=clips,
+        events=EventReader(config.video.width),
     )
 
 
@@ -124,7 +126,8 @@ def generator_batch() -> GeneratorBatch:
     torch.manual_seed(0)
     return GeneratorBatch(
         latents=torch.randn(4, 8, 30),
-        video=torch.randn(4, 30, 32),
+        weights=torch.ones(4, 30),
+        video=torch.randn(4, 30, 32 + TRACK_WIDTH),
         ambient=torch.randn(4, 8, 30),
     )
 
@@ -272,7 +275,7 @@ def test_wrong_inputs_are_named() -> None:
 
 def test_a_saved_model_loads_to_the_same_sound(tmp_path: Path) -> None:
     pipeline = pipeline_of()
-    for name in ("codec", "vocoder", "video", "denoiser", "similarity"):
+    for name in ("codec", "vocoder", "video", "denoiser", "similarity", "events"):
         save_weights(getattr(pipeline, name), tmp_path / f"{name}.safetensors")
     save_config(CONFIG, tmp_path / "config.json")
     loaded = AvLdmPipeline.load(tmp_path)

@@ -19,7 +19,8 @@ from foleykit.core.errors import ConfigError, FoleyError, ModelError, UsageError
 from foleykit.encoders.text.words import UNKNOWN, WordEncoder, WordEncoderConfig
 from foleykit.jobs.sidecar import read_sidecar
 from foleykit.models.textvideo.network import Conditioning
-from foleykit.recipes.textvideo_batches import EncodedVideo, HeardEvent, TextVideoBatches, share_of
+from foleykit.recipes.avldm_batches import share_of
+from foleykit.recipes.textvideo_batches import EncodedVideo, HeardEvent, TextVideoBatches
 from foleykit.recipes.textvideo_text import TextBatches, reader_of, score_reader
 from foleykit.recipes.textvideo_world import STAGES, TextVideoTrainArgs, bundle, train, trained_codec
 from foleykit.recipes.wave_vae_world import WaveVaeTrainArgs

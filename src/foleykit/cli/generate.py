@@ -52,6 +52,10 @@ class Args:
         Path | None,
         Option(metavar="FILE", help="JSON or CSV with start, end, prompt, negative_prompt: prompts for stretches."),
     ] = None
+    events: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="JSON or CSV from foley events: what is heard to happen instead of what is seen."),
+    ] = None
     transcript: Annotated[
         Path | None,
         Option(metavar="FILE", help="JSON, CSV, SRT or VTT with times and text, spoken by espeak-ng; not lip-synced."),
@@ -140,6 +144,7 @@ def run(args: Args) -> None:
     from foleykit.core.ranges import parse_range
     from foleykit.jobs.credentials import Certificate
     from foleykit.jobs.cues import read_cues
+    from foleykit.jobs.events import read_events
     from foleykit.jobs.generate import DRAW_SEED, GenerateRequest, RerollRequest, generate
     from foleykit.jobs.mark import read_key
     from foleykit.jobs.screening import unwanted_sounds
@@ -169,6 +174,7 @@ def run(args: Args) -> None:
         prompt=prompt if reroll is None else "",
         negative_prompt=negative_prompt if reroll is None else "",
         cues=() if args.cues is None else read_cues(args.cues),
+        events=None if args.events is None else read_events(args.events),
         transcript=() if args.transcript is None else read_transcript(args.transcript, args.language),
         original=args.original,
         seed=0 if seed is None or reroll is not None else seed,

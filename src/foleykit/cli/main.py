@@ -20,6 +20,7 @@ from foleykit.cli import (
     doctor,
     evaluate,
     evaluate_media,
+    events,
     generate,
     index,
     listen,
@@ -39,6 +40,7 @@ def build_app() -> typer.Typer:
     """Return the command line; nothing heavy is imported before a command runs."""
     app = _group("Give a video the sound it should have.")
     app.command("generate")(as_command(generate.Args, generate.run))
+    app.command("events")(as_command(events.Args, events.run))
     app.command("detect")(as_command(detect.Args, detect.run))
     app.command("demo")(as_command(demo.Args, demo.run))
     app.command("doctor")(as_command(doctor.Args, doctor.run))

@@ -57,8 +57,13 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 def _convert_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
     """Return `value` as the member of a union that it is: of several configs, the one whose kind it names."""
-    nested = [member for member in members if dataclasses.is_dataclass(member)]
-    if not nested or (value is None and type(None) in members):
+    if value is None and type(None) in members:
+        return None
+    others = [member for member in members if member is not type(None)]
+    if len(others) == 1:
+        return _convert(others[0], value, where)
+    nested = [member for member in others if dataclasses.is_dataclass(member)]
+    if not nested:
         return value
     if len(nested) == 1:
         return _convert(nested[0], value, where)

@@ -85,8 +85,10 @@ class VideoBatch:
 class GeneratorBatch:
     latents: Tensor
     """(B, D, L) of the mixture"""
+    weights: Tensor
+    """(B, L) how much each latent frame counts"""
     video: Tensor
-    """(B, L, W) features"""
+    """(B, L, W) features, each followed by its row of the event track"""
     ambient: Tensor
     """(B, D, L) latents of the mixture at another moment of the same long video"""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import Protocol, TypeVar, assert_never
 
 import numpy as np
@@ -21,6 +22,7 @@ from foleykit.core.types import VideoFeatures
 from foleykit.encoders.text.words import words_in
 from foleykit.jobs.ambience import background_stretch, is_silent
 from foleykit.jobs.soundtrack import Dtype, Settings
+from foleykit.models.avldm.events import SeenEvent
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
 from foleykit.models.foleygen.pipeline import FoleyGenPipeline
@@ -70,6 +72,10 @@ class Scene:
         """Return `ranges` of the video on the clock of the new sound."""
         start = float(self.start)
         return tuple(replace(one, start=one.start - start, end=one.end - start) for one in ranges)
+
+    def heard(self, events: tuple[SeenEvent, ...]) -> tuple[SeenEvent, ...]:
+        """Return a video's `events`, all of them in the new sound, on its clock."""
+        return tuple(replace(event, time=event.time - float(self.start)) for event in events)
 
 
 class Adapter(Protocol):
@@ -169,6 +175,14 @@ class AvLdmAdapter:
 
     def check(self, settings: Settings, *, with_stems: bool) -> None:
         refuse_prompts(settings, self._name)
+        if self._reader is None:
+            refuse_events(settings, self._name)
+
+    @property
+    def _reader(self) -> AvLdmPipeline | None:
+        """The model, if it is told events."""
+        model = self._model
+        return model if isinstance(model, AvLdmPipeline) and model.events is not None else None
 
     def resolve(self, settings: Settings) -> Settings:
         sampling = self._model.config.sampling
@@ -193,7 +207,8 @@ class AvLdmAdapter:
         progress: Callable[[float], None],
     ) -> Iterator[NDArray[np.float32]]:
         assert clip is not None
-        versions = self._model.versions(
+        asked = partial(
+            self._model.versions,
             scene.frame_features,
             num_samples=num_samples,
             ambient=clip.waveform,
@@ -204,6 +219,7 @@ class AvLdmAdapter:
             rerolls=scene.on_clock(settings.rerolls),
             progress=progress,
         )
+        versions = asked() if settings.events is None else asked(events=scene.heard(settings.events))
         for _ in range(1 + len(settings.rerolls)):
             # Entered anew for each: who takes the sound computes in a precision of its own. No name is left for the
             # sound, since a long one is held once.
@@ -227,6 +243,7 @@ class FoleyGenAdapter:
 
     def check(self, settings: Settings, *, with_stems: bool) -> None:
         refuse_prompts(settings, self._name)
+        refuse_events(settings, self._name)
         if with_stems:
             raise UsageError(
                 f'model "{self._name}" makes no stems: a language model that is told another ambience makes another '
@@ -287,6 +304,7 @@ class TextVideoAdapter:
         self._model, self._name = model, name
 
     def check(self, settings: Settings, *, with_stems: bool) -> None:
+        refuse_events(settings, self._name)
         self._check_words("prompt", settings.prompt)
         self._check_words("negative prompt", settings.negative_prompt)
         for stretch in (*settings.cues, *settings.rerolls):
@@ -430,6 +448,12 @@ def refuse_prompts(settings: Settings, name: str) -> None:
     """Raise UsageError for a prompt to a model that reads none."""
     if any(settings.texts):
         raise UsageError(f'model "{name}" reads no text; leave out the prompts or use a model of family textvideo')
+
+
+def refuse_events(settings: Settings, name: str) -> None:
+    """Raise UsageError for events that are told a model which takes none."""
+    if settings.events is not None:
+        raise UsageError(f'model "{name}" takes no events; leave them out or use tiny-avldm')
 
 
 def negative_prompt(settings: Settings) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from foleykit.core.errors import UsageError
 from foleykit.core.ranges import Cue
-from foleykit.jobs.timed_rows import csv_rows, json_rows, stretches
+from foleykit.jobs.timed_rows import csv_rows, json_rows, timed
 
 
 def read_cues(path: Path) -> tuple[Cue, ...]:
@@ -22,7 +22,7 @@ def read_cues(path: Path) -> tuple[Cue, ...]:
             rows = csv_rows(path, "cue")
         case _:
             raise UsageError(f"{path}: a cue list ends in .json or .csv")
-    cues = stretches(Cue, rows, path, "cue")
+    cues = timed(Cue, rows, path, "cue")
     for number, cue in enumerate(cues, start=1):
         if not cue.has_text:
             raise UsageError(f"{path}: cue {number} has neither a prompt nor a negative_prompt")

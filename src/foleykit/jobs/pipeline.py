@@ -29,6 +29,7 @@ from foleykit.jobs.screening import MAX_FURTHER, Unwanted, unwanted_sounds
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
 from foleykit.jobs.speech import Speech, speak
 from foleykit.jobs.takes import best_of, judged, screened, unwanted_beside
+from foleykit.models.avldm.events import SeenEvent
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.retrieval import open_index
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
@@ -75,6 +76,7 @@ class FoleyPipeline:
         ambient_filter: str = "",
         prompt: str = "",
         negative_prompt: str = "",
+        events: Sequence[SeenEvent] | None = None,
         transcript: Sequence[Line] = (),
         voice: Voice | None = None,
         speech: bool = False,
@@ -109,6 +111,7 @@ class FoleyPipeline:
             ambient_filter=ambient_filter,
             prompt=prompt,
             negative_prompt=negative_prompt,
+            events=None if events is None else tuple(events),
             transcript=tuple(transcript),
             original=original,
             seed=seed,
@@ -185,6 +188,28 @@ class FoleyPipeline:
         # No name for what is yielded: a long sound is not held while the next one is made.
         for seed in range(settings.seed, first_free):
             yield take(seed)
+
+    def read_events(
+        self,
+        video: Path | str | VideoInfo,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        limits: MediaLimits = DEFAULT_LIMITS,
+        report: Report = no_report,
+    ) -> tuple[SeenEvent, ...]:
+        """Return what is seen to happen in a video file, or between `start` and `end` seconds of it, sorted by time.
+
+        Raises MediaError for a file that cannot be used, ModelError for a model that reads no events.
+        """
+        if not isinstance(self.model, AvLdmPipeline) or self.model.events is None:
+            raise ModelError(f'model "{self.description.name}" reads no events; use tiny-avldm')
+        info = video if isinstance(video, VideoInfo) else probe(video, limits)
+        scene = self.look(info, Settings(start=start, end=end), report=report)
+        with self.adapter.precision():
+            events = self.model.read_events(scene.frame_features)
+        seconds = float(scene.end - scene.start)
+        return tuple(replace(event, time=event.time + float(scene.start)) for event in events if event.time < seconds)
 
     def look(self, info: VideoInfo, settings: Settings, *, report: Report = no_report) -> Scene:
         """Return the span that `settings` name as the model sees it."""

@@ -87,7 +87,7 @@ def span_weight(scene: Scene, num_samples: int) -> NDArray[np.float32]:
 
 
 def check_ranges(info: VideoInfo, settings: Settings) -> None:
-    """Raise UsageError where a cue, a line or a re-roll asks for what is not new sound."""
+    """Raise UsageError where a cue, a line, a re-roll or an event asks for what is not new sound."""
     first = 0.0 if settings.start is None else settings.start
     last = float(info.duration) if settings.end is None else min(settings.end, float(info.duration))
     for asked in (*settings.cues, *settings.transcript, *settings.rerolls):
@@ -95,6 +95,11 @@ def check_ranges(info: VideoInfo, settings: Settings) -> None:
             raise UsageError(
                 f"the range {asked.start:g} to {asked.end:g} s does not lie inside the new sound, "
                 f"{first:g} to {last:g} s"
+            )
+    for event in settings.events or ():
+        if not first <= event.time < last:
+            raise UsageError(
+                f"the event at {event.time:g} s does not lie inside the new sound, {first:g} to {last:g} s"
             )
 
 

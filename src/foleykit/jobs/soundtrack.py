@@ -22,6 +22,7 @@ from foleykit.jobs.provenance import Note, make_note
 from foleykit.jobs.screening import Screening
 from foleykit.jobs.selection import Verdict
 from foleykit.jobs.speech import Speech
+from foleykit.models.avldm.events import SeenEvent
 from foleykit.retrieval.filters import parse_filter
 from foleykit.video.info import VideoInfo
 from foleykit.video.mux import mux
@@ -79,6 +80,8 @@ class Settings:
     """What is spoken besides, apart from one another; the times count from the first picture."""
     rerolls: tuple[Reroll, ...] = ()
     """Stretches that were made anew, one after another; their times count from the first picture."""
+    events: tuple[SeenEvent, ...] | None = None
+    """What is heard to happen, instead of what is seen; times count from the first picture."""
 
     @property
     def texts(self) -> tuple[str, ...]:

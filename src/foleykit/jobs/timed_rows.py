@@ -1,18 +1,18 @@
-"""Files that say something of stretches of a video, row by row, as JSON or CSV."""
+"""Files that say something of moments or stretches of a video, row by row, as JSON or CSV."""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Collection
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from foleykit.core.config import from_dict
 from foleykit.core.errors import ConfigError, UsageError
-from foleykit.core.ranges import Stretch
 
-Timed = TypeVar("Timed", bound=Stretch)
+Timed = TypeVar("Timed")
 
 
 def read_text(path: Path) -> str:
@@ -36,27 +36,27 @@ def json_rows(path: Path, what: str) -> list[Any]:
     return rows
 
 
-def csv_rows(path: Path, what: str) -> list[Any]:
-    """Return the rows of a CSV file with a heading, times as numbers; raises UsageError for uneven rows."""
+def csv_rows(path: Path, what: str, numbers: Collection[str] = ("start", "end")) -> list[Any]:
+    """Return the rows of a CSV file with a heading, its `numbers` as such; raises UsageError for uneven rows."""
     rows = []
     for number, row in enumerate(csv.DictReader(read_text(path).splitlines()), start=1):
         if None in row or None in row.values():
             raise UsageError(f"{path}: {what} {number} has not as many values as there are columns")
-        rows.append({key: _number(value) if key in ("start", "end") else value for key, value in row.items()})
+        rows.append({key: _number(value) if key in numbers else value for key, value in row.items()})
     return rows
 
 
-def stretches(kind: type[Timed], rows: list[Any], path: Path, what: str) -> tuple[Timed, ...]:
+def timed(kind: type[Timed], rows: list[Any], path: Path, what: str) -> tuple[Timed, ...]:
     """Return `rows` of `path` as instances of `kind`; raises UsageError that says which row is wrong, and how."""
     if not rows:
         raise UsageError(f"{path} holds no {what}")
-    return tuple(_stretch(kind, row, what, f"{path}: {what} {number}") for number, row in enumerate(rows, start=1))
+    return tuple(_one(kind, row, what, f"{path}: {what} {number}") for number, row in enumerate(rows, start=1))
 
 
-def _stretch(kind: type[Timed], row: Any, what: str, where: str) -> Timed:
+def _one(kind: type[Timed], row: Any, what: str, where: str) -> Timed:
+    required = [field.name for field in fields(kind) if field.default is MISSING]  # type: ignore[arg-type]
     if not isinstance(row, dict):
-        raise UsageError(f"{where} must be an object with start and end, not {row!r}")
-    required = [field.name for field in fields(kind) if field.default is MISSING]
+        raise UsageError(f"{where} must be an object with {', '.join(required)}, not {row!r}")
     if missing := [name for name in required if name not in row]:
         raise UsageError(f"{where} has no {' and no '.join(missing)}; every {what} needs {', '.join(required)}")
     try:

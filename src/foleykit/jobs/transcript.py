@@ -9,7 +9,7 @@ from typing import Any
 
 from foleykit.core.errors import UsageError
 from foleykit.core.ranges import Line
-from foleykit.jobs.timed_rows import csv_rows, json_rows, read_text, stretches
+from foleykit.jobs.timed_rows import csv_rows, json_rows, read_text, timed
 
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{3})"
 _TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?")
@@ -34,7 +34,7 @@ def read_transcript(path: Path, language: str = "en") -> tuple[Line, ...]:
             rows = _subtitle_rows(path)
         case _:
             raise UsageError(f"{path}: a transcript gives every line its times, and ends in .json, .csv, .srt or .vtt")
-    return stretches(Line, [_with_language(row, language) for row in rows], path, "line")
+    return timed(Line, [_with_language(row, language) for row in rows], path, "line")
 
 
 def _with_language(row: Any, language: str) -> Any:

@@ -12,11 +12,16 @@ from torch import Tensor
 
 from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, SimilarityBatch, VideoBatch
 from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.models.avldm.events import SeenEvent
 from foleykit.world.cache import CachedVideo
 from foleykit.world.sources import AUDIBLE_DB, audible_sources
 from foleykit.world.types import ACTIONS, AMBIENCE_KINDS, MATERIALS, Place, SoundEvent
 
 PCM_SCALE = 32768.0
+SILENT_POWER = 1e-7
+"""Of full scale, -70 dB: an action as soft as this is no longer what a frame is about."""
+MERGED_SECONDS = 0.05
+"""Events nearer to one another are heard as one."""
 
 
 def step_rng(seed: int, step: int) -> np.random.Generator:
@@ -62,6 +67,46 @@ def is_audible(event: SoundEvent, action: NDArray[np.int16], sample_rate: int) -
         for part in (action[max(0, at - width) : at], action[at : at + width])
     )
     return after >= 10**-5.2 and after >= 2 * before
+
+
+def level_after_db(event: SoundEvent, action: NDArray[np.int16], sample_rate: int) -> float:
+    """Return the RMS of the action stem in the 40 ms after an event, in dBFS, -90 where there is nothing."""
+    at = max(0, round((event.time - 0.002) * sample_rate))
+    after = action[at : at + round(0.04 * sample_rate)].astype(np.float32) / PCM_SCALE
+    return 10 * float(np.log10(np.square(after).mean() + 1e-9)) if len(after) else -90.0
+
+
+def seen_events(video: CachedVideo) -> tuple[SeenEvent, ...]:
+    """Return what happens on screen and can be heard, sorted by time; of two within 50 ms only the louder."""
+    audible = [
+        SeenEvent(
+            time=event.time,
+            duration=event.duration,
+            kind=event.kind,
+            action=event.action,
+            material=event.material,
+            level_db=level_after_db(event, video.action, video.sample_rate),
+        )
+        for event in video.events
+        if event.on_screen and is_audible(event, video.action, video.sample_rate)
+    ]
+    kept: list[SeenEvent] = []
+    for event in sorted(audible, key=lambda event: -event.level_db):
+        if all(abs(event.time - other.time) >= MERGED_SECONDS for other in kept):
+            kept.append(event)
+    return tuple(sorted(kept, key=lambda event: event.time))
+
+
+def share_of(part: NDArray[np.float32], rest: NDArray[np.float32], hop_length: int) -> NDArray[np.float32]:
+    """Return (A, T) shares of `part` (S,) in the energy of each frame of its mixtures with `rest` (A, S)."""
+
+    def power(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        padded = np.pad(waveform, [(0, 0)] * (waveform.ndim - 1) + [(0, -waveform.shape[-1] % hop_length)])
+        frames = padded.reshape(*padded.shape[:-1], -1, hop_length)
+        return np.asarray(np.square(frames).mean(axis=-1), np.float32)
+
+    own = power(part)
+    return np.asarray(own / (own + power(rest) + SILENT_POWER), np.float32)
 
 
 def onset_targets(events: Sequence[SoundEvent], first: float, num_frames: int, fps: float) -> NDArray[np.float32]:
@@ -254,8 +299,12 @@ class EncodedVideo:
 
     features: NDArray[np.float16]
     """(T, D) video features, one per latent frame."""
+    track: NDArray[np.float16]
+    """(T, K) what can be seen and heard to happen: `models.avldm.events.event_track`"""
     latents: NDArray[np.float16]
     """(A, D, T) latents of the mixture under each ambience."""
+    action_shares: NDArray[np.float16]
+    """(A, T) of the energy in each latent frame, what the visible action has in [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,26 +340,39 @@ class GeneratorBatches:
     seed: int = 0
     quiet_share: float = 0.4
     """Share of clips with the quiet ambience, in which the action is heard alone."""
+    event_share: float = 0.6
+    """Share of clips that are placed around an event."""
+    action_weight: float = 3.0
+    """How much a frame that is all action counts against one without any: actions are short, and backgrounds long."""
 
     def __call__(self, step: int) -> GeneratorBatch:
         rng = step_rng(self.seed, step)
         clips = [self._clip(rng) for _ in range(self.batch_size)]
-        latents, video, ambient = (
+        latents, shares, video, ambient = (
             torch.from_numpy(np.stack(part).astype(np.float32)).to(self.device) for part in zip(*clips, strict=True)
         )
-        return GeneratorBatch(latents=latents, video=video, ambient=ambient)
+        weights = 1 + (self.action_weight - 1) * shares
+        return GeneratorBatch(latents=latents, weights=weights, video=video, ambient=ambient)
 
     def _clip(self, rng: np.random.Generator) -> tuple[NDArray[np.float16], ...]:
         video = self.videos[int(rng.integers(len(self.videos)))]
         variant = 1 if rng.random() < self.quiet_share else int(rng.integers(video.latents.shape[0]))
         window, length = self.window_frames, video.latents.shape[2]
-        start = int(rng.integers(length - window + 1))
+        start = self._start(video, length - window, rng)
         neighbour = draw_neighbour(rng, start, window, length)
+        span = slice(start, start + window)
         return (
-            video.latents[variant, :, start : start + window],
-            video.features[start : start + window],
+            video.latents[variant, :, span],
+            video.action_shares[variant, span],
+            np.concatenate((video.features[span], video.track[span]), axis=1),
             video.latents[variant, :, neighbour : neighbour + window],
         )
+
+    def _start(self, video: EncodedVideo, last: int, rng: np.random.Generator) -> int:
+        onsets = np.flatnonzero(video.track[:, 0])
+        if not len(onsets) or rng.random() >= self.event_share:
+            return int(rng.integers(last + 1))
+        return int(np.clip(rng.choice(onsets) - rng.uniform(0.05, 0.9) * self.window_frames, 0, last))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -271,5 +271,6 @@ def _rebuilt(pipeline: AvLdmPipeline, config: AvLdmConfig, denoiser: Denoiser, v
         similarity=pipeline.similarity,
         library=pipeline.library,
         steering=pipeline.steering,
+        events=pipeline.events,
         device=str(pipeline.device),
     )

@@ -27,6 +27,8 @@ from foleykit.encoders.visual.steering import FILE_NAME as STEERING
 from foleykit.encoders.visual.steering import OnsetSteering
 from foleykit.encoders.visual.two_rate import TwoRateEncoder, features_of
 from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.models.avldm.events import FILE_NAME as EVENTS
+from foleykit.models.avldm.events import EventReader
 from foleykit.models.avldm.network import Denoiser
 from foleykit.models.avldm.objective import (
     CodecObjective,
@@ -417,6 +419,19 @@ def fitted_steering(args: TrainArgs, config: AvLdmConfig, codec: MelVae, encoder
     return steering
 
 
+def fitted_events(args: TrainArgs, config: AvLdmConfig, codec: MelVae, encoder: TwoRateEncoder) -> EventReader:
+    """Return what reads events from features, by the trained heads and what the training videos truly hold."""
+    supervised = trained(VideoObjective(TwoRateEncoder(config.video)).model, args, "video")
+    videos = encoded(args, "train", codec, encoder)
+    features, track = (
+        torch.from_numpy(np.concatenate([getattr(video, name) for video in videos]).astype(np.float32))
+        for name in ("features", "track")
+    )
+    reader = EventReader(config.video.width)
+    reader.fit_(supervised.heads.cpu(), features, track)
+    return reader
+
+
 def bundle(args: TrainArgs, destination: Path) -> None:
     """Write the trained stages of a run as one model folder: config.json and one fp16 safetensors file per part.
 
@@ -437,4 +452,5 @@ def bundle(args: TrainArgs, destination: Path) -> None:
     for name, module in parts.items():
         save_weights(module, destination / f"{name}.safetensors", half=True)
     save_weights(fitted_steering(args, config, codec, encoder), destination / STEERING, half=True)
+    save_weights(fitted_events(args, config, codec, encoder), destination / EVENTS, half=True)
     save_config(config, destination / "config.json")

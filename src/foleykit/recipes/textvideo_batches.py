@@ -16,14 +16,12 @@ from foleykit.encoders.visual.sights import picture_means
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.textvideo.network import Conditioning
 from foleykit.models.textvideo.objective import TextVideoBatch
-from foleykit.recipes.avldm_batches import PCM_SCALE, draw_neighbour, is_audible, step_rng
+from foleykit.recipes.avldm_batches import PCM_SCALE, draw_neighbour, is_audible, share_of, step_rng
 from foleykit.world.cache import CachedVideo
 from foleykit.world.prompts import Claim, write_prompt
 from foleykit.world.sources import AUDIBLE_DB
 from foleykit.world.types import AmbienceKind
 
-SILENT_POWER = 1e-7
-"""Of full scale, -70 dB: an action as soft as this is no longer what a frame is about."""
 QUIET = 1
 """The background of a cached video that is a quiet one."""
 
@@ -79,18 +77,6 @@ def encode_voices(
         "action_shares": np.stack(shares)[..., :length].astype(np.float16),
         "audible": np.array(audible, bool).reshape(len(voices), len(video.events)),
     }
-
-
-def share_of(part: NDArray[np.float32], rest: NDArray[np.float32], hop_length: int) -> NDArray[np.float32]:
-    """Return (A, T) shares of `part` (S,) in the energy of each frame of its mixtures with `rest` (A, S)."""
-
-    def power(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-        padded = np.pad(waveform, [(0, 0)] * (waveform.ndim - 1) + [(0, -waveform.shape[-1] % hop_length)])
-        frames = padded.reshape(*padded.shape[:-1], -1, hop_length)
-        return np.asarray(np.square(frames).mean(axis=-1), np.float32)
-
-    own = power(part)
-    return np.asarray(own / (own + power(rest) + SILENT_POWER), np.float32)
 
 
 def describe_voices(video: CachedVideo, arrays: dict[str, NDArray[np.generic]]) -> EncodedVideo:

@@ -16,7 +16,16 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import weights_digest
 from foleykit.core.progress import Report, no_report
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
-from foleykit.recipes.avldm_batches import PCM_SCALE, Backgrounds, EncodedVideo, SurveyedVideo, seen_ambience
+from foleykit.models.avldm.events import event_track
+from foleykit.recipes.avldm_batches import (
+    PCM_SCALE,
+    Backgrounds,
+    EncodedVideo,
+    SurveyedVideo,
+    seen_ambience,
+    seen_events,
+    share_of,
+)
 from foleykit.training.processes import join_processes
 from foleykit.world.ambience import ambience
 from foleykit.world.cache import CachedVideo, build_cache, open_cache
@@ -85,7 +94,7 @@ def encoded_videos(
     stored = once_per_video(
         videos, lambda video: encode_video(video, codec, encoder, device, is_denoised=is_denoised), home, device
     )
-    return [EncodedVideo(features=arrays["features"], latents=arrays["latents"]) for arrays in stored]
+    return [EncodedVideo(**arrays) for arrays in stored]
 
 
 def surveyed_videos(
@@ -186,16 +195,20 @@ def once_per_video(
 def encode_video(
     video: CachedVideo, codec: MelVae, encoder: TwoRateEncoder, device: str, *, is_denoised: bool = False
 ) -> dict[str, NDArray[np.float16]]:
-    """Return features (T, D), latents (A, D, T) of one long video under each of its ambiences."""
+    """Return what an `EncodedVideo` holds of one long video under each of its ambiences."""
     frames = torch.from_numpy(np.array(video.frames)).to(device).permute(0, 3, 1, 2).float() / 255
     features = encoder(frames[None])[0]
-    mixes = (video.action + video.off_screen.astype(np.float32) + video.ambient).clip(-PCM_SCALE, PCM_SCALE) / PCM_SCALE
-    mixes = mixes.astype(np.float32)
+    action = video.action.astype(np.float32) / PCM_SCALE
+    rest = (video.off_screen.astype(np.float32) + video.ambient) / PCM_SCALE
+    mixes = (action + rest).clip(-1, 1)
     if is_denoised:
         mixes = np.stack([spectral_gate(mix) for mix in mixes])
     latents = codec.encode(torch.from_numpy(mixes).to(device))
     length = min(len(features), latents.shape[2])
-    return {
-        "features": features[:length].cpu().numpy().astype(np.float16),
-        "latents": latents[:, :, :length].cpu().numpy().astype(np.float16),
+    whole = {
+        "features": features.cpu().numpy()[:length],
+        "track": event_track(seen_events(video), length, encoder.config.fps),
+        "latents": latents.cpu().numpy()[..., :length],
+        "action_shares": share_of(action, rest, codec.config.hop_length)[..., :length],
     }
+    return {name: values.astype(np.float16) for name, values in whole.items()}

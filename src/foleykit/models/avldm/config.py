@@ -10,6 +10,7 @@ from foleykit.core.errors import ConfigError
 from foleykit.diffusion.samplers import SamplerName
 from foleykit.encoders.similarity import AvSimilarityConfig
 from foleykit.encoders.visual.two_rate import TwoRateConfig
+from foleykit.models.avldm.events import TRACK_WIDTH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,9 @@ class DenoiserConfig:
     """Channels of a latent frame."""
     video_width: int = 192
     """Channels of the video features, one feature per latent frame."""
+    event_width: int = 0
+    """Channels of the event track beside each feature (`models.avldm.events`); 0 for a denoiser that is told features
+    alone."""
     width: int = 192
     """Channels of the residual stream."""
     num_blocks: int = 6
@@ -73,6 +77,8 @@ class AvLdmConfig:
             )
         if self.video.width != self.denoiser.video_width:
             raise ConfigError(f"video features have {self.video.width} channels, not {self.denoiser.video_width}")
+        if self.denoiser.event_width not in (0, TRACK_WIDTH):
+            raise ConfigError(f"an event track has {TRACK_WIDTH} channels, not {self.denoiser.event_width}")
         if self.video.sound_width != self.codec.latent_width:
             raise ConfigError(
                 f"the video encoder learns {self.video.sound_width} channels of sound, a latent frame has "

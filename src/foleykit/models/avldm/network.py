@@ -17,7 +17,7 @@ class AvConditioning:
     """What a denoiser may know (Action2Sound, sec. 4): video for the action, a neighbour for the ambience."""
 
     video: Tensor
-    """(B, L, D) video features, one per latent frame."""
+    """(B, L, D) video features, one per latent frame, each followed by its row of the event track."""
     ambient: Tensor
     """(B, D, L') latents of another moment of the same place."""
     has_video: Tensor
@@ -70,7 +70,9 @@ class Denoiser(nn.Module):
         self.config = config
         width = config.width
         self.project_in = nn.Conv1d(config.latent_width, width, 3, padding=1)
-        self.video_in = nn.Sequential(nn.Linear(config.video_width, width), nn.GELU(), nn.Linear(width, width))
+        self.video_in = nn.Sequential(
+            nn.Linear(config.video_width + config.event_width, width), nn.GELU(), nn.Linear(width, width)
+        )
         self.null_video = nn.Parameter(torch.zeros(width))
         self.ambient_in = nn.Linear(config.latent_width * config.ambient_pool, width)
         self.statistics_in = nn.Linear(2 * config.latent_width, width)

@@ -144,7 +144,8 @@ class GeneratorObjective(nn.Module):
         has_video = (torch.rand(count, generator=generator) >= self.video_dropout).to(device)
         conditioning = AvConditioning(video=batch.video, ambient=batch.ambient, has_video=has_video)
         velocity = self.model(interpolate(batch.latents, noise, t), t, conditioning)
-        total = (velocity.float() - velocity_target(batch.latents, noise)).square().mean()
+        errors = (velocity.float() - velocity_target(batch.latents, noise)).square().mean(dim=1)
+        total = (batch.weights * errors).sum() / batch.weights.sum()
         return Losses(total=total, parts={})
 
 

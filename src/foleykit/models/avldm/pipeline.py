@@ -29,6 +29,7 @@ from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.steering import OnsetSteering, load_steering, seen_features
 from foleykit.encoders.visual.two_rate import CHUNK_FRAMES, CONTEXT_FRAMES, TwoRateEncoder, VideoLooks
 from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.models.avldm.events import EventReader, SeenEvent, event_track, load_events
 from foleykit.models.avldm.network import AvConditioning, Denoiser
 from foleykit.world.types import AMBIENCE_KINDS
 
@@ -58,8 +59,11 @@ class AvLdmPipeline:
         similarity: AvSimilarity,
         library: Sequence[AmbientClip],
         steering: OnsetSteering | None = None,
+        events: EventReader | None = None,
         device: str = "cpu",
     ) -> None:
+        if (events is not None) != (config.denoiser.event_width > 0):
+            raise ModelError("a denoiser that is told events needs what reads them, and no other takes it")
         self.config = config
         self.device = torch.device(device)
         self.codec = frozen(codec, self.device)
@@ -68,6 +72,7 @@ class AvLdmPipeline:
         self.denoiser = frozen(denoiser, self.device)
         self.similarity = frozen(similarity, self.device)
         self.steering = steering
+        self.events = events
         self.library = tuple(library)
 
     @classmethod
@@ -87,6 +92,7 @@ class AvLdmPipeline:
             similarity=with_weights(AvSimilarity(config.similarity), folder / "similarity.safetensors"),
             library=load_library(folder / "ambient", config.sample_rate),
             steering=load_steering(folder, config.video.width),
+            events=load_events(folder, config.video.width) if config.denoiser.event_width else None,
             device=device,
         )
 
@@ -207,16 +213,18 @@ class AvLdmPipeline:
         guidance_scale: float | None = None,
         shots: Sequence[float] = (),
         rerolls: Sequence[Reroll] = (),
+        events: Sequence[SeenEvent] | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> Iterator[NDArray[np.float32]]:
         """Yield what `generate` returns, and then what it becomes by each of `rerolls`, one after another.
 
-        Their times count from the first sample. A re-roll samples the latent frames of its stretch anew and holds the
-        others. The vocoder keeps its noise, so that beyond the codec's reach the sound stays what it was.
+        `events` are heard instead of those that are seen. Times count from the first sample. A re-roll samples the
+        latent frames of its stretch anew and holds the others. The vocoder keeps its noise, so that beyond the codec's
+        reach the sound stays what it was.
         """
         config = self.config
         timeline = Timeline(num_samples=num_samples, sample_rate=config.sample_rate, hop_length=config.hop_length)
-        values = fit_length(features.told, timeline.num_latent_frames)
+        values = self._told(features, events, timeline.num_latent_frames)
         plan = plan_windows(
             len(values),
             config.window_frames,
@@ -248,6 +256,21 @@ class AvLdmPipeline:
             )
             latents = held.filled(sampled, stretch)
             yield self._decode(latents, breath)[None, :num_samples]
+
+    @torch.inference_mode()
+    def read_events(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
+        """Return what is seen to happen, sorted by time. Raises ModelError when this model reads no events."""
+        if self.events is None:
+            raise ModelError("this model reads no events")
+        return self.events.read(features.told, self.config.frame_rate)
+
+    def _told(self, features: VideoFeatures, events: Sequence[SeenEvent] | None, length: int) -> Tensor:
+        """Return what the denoiser is told (`length`, W): features and, where the model has one, the event track."""
+        values = fit_length(features.told, length)
+        if self.events is None and events is None:
+            return values
+        track = event_track(self.read_events(features) if events is None else events, length, self.config.frame_rate)
+        return torch.cat((values, torch.from_numpy(track)), dim=1)
 
     def _noise(self, generator: torch.Generator, length: int) -> Tensor:
         return torch.randn(self.config.denoiser.latent_width, length, generator=generator).to(self.device)

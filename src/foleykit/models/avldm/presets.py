@@ -8,11 +8,12 @@ from foleykit.codecs.istft_vocoder import IstftVocoderConfig
 from foleykit.codecs.mel_vae import MelVaeConfig
 from foleykit.encoders.visual.two_rate import TwoRateConfig
 from foleykit.models.avldm.config import AvLdmConfig, DenoiserConfig
+from foleykit.models.avldm.events import TRACK_WIDTH
 
 
 def tiny_avldm() -> AvLdmConfig:
     """Return the shipped model: 7 million parameters, trained on the procedural world."""
-    return AvLdmConfig()
+    return AvLdmConfig(denoiser=DenoiserConfig(event_width=TRACK_WIDTH))
 
 
 def debug() -> AvLdmConfig:
@@ -30,5 +31,7 @@ def debug() -> AvLdmConfig:
             appearance_width=8,
             num_temporal_blocks=1,
         ),
-        denoiser=DenoiserConfig(latent_width=8, video_width=32, width=32, num_blocks=1, num_heads=2),
+        denoiser=DenoiserConfig(
+            latent_width=8, video_width=32, event_width=TRACK_WIDTH, width=32, num_blocks=1, num_heads=2
+        ),
     )
