@@ -14,15 +14,8 @@ from foleykit.core.errors import FoleyError, ModelError, UsageError
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.presets import debug
 from foleykit.recipes.ambient_library import write_library
-from foleykit.recipes.avldm_batches import (
-    Crop,
-    VideoBatches,
-    contact_targets,
-    crop_frames,
-    draw_neighbour,
-    is_audible,
-    onset_targets,
-)
+from foleykit.recipes.avldm_batches import draw_neighbour, is_audible
+from foleykit.recipes.avldm_bundle import bundle
 from foleykit.recipes.avldm_evaluation import (
     WorldSetArgs,
     generate_condition,
@@ -32,7 +25,8 @@ from foleykit.recipes.avldm_evaluation import (
     without_vocoder,
     write_world_reference,
 )
-from foleykit.recipes.avldm_world import STAGES, TrainArgs, bundle, train
+from foleykit.recipes.avldm_video_batches import Crop, VideoBatches, contact_targets, crop_frames, onset_targets
+from foleykit.recipes.avldm_world import STAGES, TrainArgs, train
 from foleykit.recipes.world_data import WorldDataArgs
 from foleykit.world.cache import CachedVideo
 from foleykit.world.config import WorldConfig

@@ -133,7 +133,8 @@ def run_debug(args: AvLdmArgs) -> None:
 def _train_avldm(args: AvLdmArgs, preset: Literal["tiny-avldm", "debug"]) -> None:
     from foleykit.jobs.load import choose_device
     from foleykit.models.avldm.presets import debug, tiny_avldm
-    from foleykit.recipes.avldm_world import DEFAULTS, STAGES, Stage, TrainArgs, bundle, train
+    from foleykit.recipes.avldm_bundle import bundle
+    from foleykit.recipes.avldm_world import DEFAULTS, STAGES, Stage, TrainArgs, train
     from foleykit.training.processes import join_processes
 
     device = choose_device(args.device)

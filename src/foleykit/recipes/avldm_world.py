@@ -19,16 +19,10 @@ from torch import Tensor, nn
 from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import Module, frozen, load_weights, save_weights, with_weights
-from foleykit.core.config import save_config
-from foleykit.core.errors import UsageError
 from foleykit.core.types import IGNORED, AudioBatch, Batch, BatchSource, Objective
 from foleykit.encoders.similarity import AvSimilarity
-from foleykit.encoders.visual.steering import FILE_NAME as STEERING
-from foleykit.encoders.visual.steering import OnsetSteering
-from foleykit.encoders.visual.two_rate import TwoRateEncoder, features_of
+from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
-from foleykit.models.avldm.events import FILE_NAME as EVENTS
-from foleykit.models.avldm.events import EventReader
 from foleykit.models.avldm.network import Denoiser
 from foleykit.models.avldm.objective import (
     CodecObjective,
@@ -46,8 +40,8 @@ from foleykit.recipes.avldm_batches import (
     GeneratorBatches,
     SimilarityBatches,
     SurveyedVideo,
-    VideoBatches,
 )
+from foleykit.recipes.avldm_video_batches import VideoBatches
 from foleykit.recipes.run_args import RunArgs
 from foleykit.recipes.stage_defaults import StageDefaults
 from foleykit.recipes.world_data import (
@@ -63,9 +57,6 @@ from foleykit.world.types import Split
 
 Stage = Literal["codec", "video", "vocoder", "generator", "similarity"]
 STAGES: tuple[Stage, ...] = ("codec", "video", "vocoder", "generator", "similarity")
-
-NUM_CONTACT_VIDEOS = 48
-"""Long videos on which the evidence of contact is measured."""
 
 DEFAULTS: Mapping[Stage, StageDefaults] = {
     "codec": StageDefaults(num_steps=2200, batch_size=24, learning_rate=1e-3),
@@ -402,55 +393,3 @@ def train_similarity(args: TrainArgs, on_step: Callable[[int, float], None] | No
 
     run_stage(args, SimilarityObjective(towers.to(args.device)), batches, on_step, validate)
     return stage_folder(args)
-
-
-def fitted_steering(args: TrainArgs, config: AvLdmConfig, codec: MelVae, encoder: TwoRateEncoder) -> OnsetSteering:
-    """Return what turns the features of footage unlike the training videos, by the trained onset head."""
-    supervised = trained(VideoObjective(TwoRateEncoder(config.video)).model, args, "video")
-    means = [
-        torch.from_numpy(np.float32(video.features)).mean(dim=0) for video in encoded(args, "train", codec, encoder)
-    ]
-    contact = [
-        features_of(encoder, [np.array(video.frames)], torch.device(args.device))[1]
-        for video in open_world(args.data, "train")[:NUM_CONTACT_VIDEOS]
-    ]
-    steering = OnsetSteering(config.video.width)
-    steering.fit_(supervised.heads.onset.cpu(), torch.stack(means), torch.cat(contact))
-    return steering
-
-
-def fitted_events(args: TrainArgs, config: AvLdmConfig, codec: MelVae, encoder: TwoRateEncoder) -> EventReader:
-    """Return what reads events from features, by the trained heads and what the training videos truly hold."""
-    supervised = trained(VideoObjective(TwoRateEncoder(config.video)).model, args, "video")
-    videos = encoded(args, "train", codec, encoder)
-    features, track = (
-        torch.from_numpy(np.concatenate([getattr(video, name) for video in videos]).astype(np.float32))
-        for name in ("features", "track")
-    )
-    reader = EventReader(config.video.width)
-    reader.fit_(supervised.heads.cpu(), features, track)
-    return reader
-
-
-def bundle(args: TrainArgs, destination: Path) -> None:
-    """Write the trained stages of a run as one model folder: config.json and one fp16 safetensors file per part.
-
-    Raises UsageError when `destination` already holds a model.
-    """
-    if (destination / "config.json").exists():
-        raise UsageError(f"{destination} already holds a model; choose another folder or remove it first")
-    config = config_of(args)
-    codec, encoder = frozen_stages(args, config)
-    parts: dict[str, nn.Module] = {
-        "codec": codec,
-        "video": encoder,
-        "vocoder": trained(IstftVocoder(config.vocoder), args, "vocoder"),
-        "denoiser": trained(Denoiser(config.denoiser), args, "generator"),
-        "similarity": trained(AvSimilarity(config.similarity), args, "similarity"),
-    }
-    destination.mkdir(parents=True, exist_ok=True)
-    for name, module in parts.items():
-        save_weights(module, destination / f"{name}.safetensors", half=True)
-    save_weights(fitted_steering(args, config, codec, encoder), destination / STEERING, half=True)
-    save_weights(fitted_events(args, config, codec, encoder), destination / EVENTS, half=True)
-    save_config(config, destination / "config.json")
