@@ -67,15 +67,16 @@ def is_audible(event: SoundEvent, action: NDArray[np.int16], sample_rate: int) -
     return after >= 10**-5.2 and after >= 2 * before
 
 
-def level_after_db(event: SoundEvent, action: NDArray[np.int16], sample_rate: int) -> float:
-    """Return the RMS of the action stem in the 40 ms after an event, in dBFS, -90 where there is nothing."""
-    at = max(0, round((event.time - 0.002) * sample_rate))
-    after = action[at : at + round(0.04 * sample_rate)].astype(np.float32) / PCM_SCALE
-    return 10 * float(np.log10(np.square(after).mean() + 1e-9)) if len(after) else -90.0
+def level_after_db(action: NDArray[np.float32], time: float, sample_rate: int) -> float:
+    """Return the RMS of an action stem (S,) in the 40 ms after `time` (seconds), in dBFS; -90 where there is nothing."""
+    at = max(0, round((time - 0.002) * sample_rate))
+    after = action[at : at + round(0.04 * sample_rate)]
+    return min(10 * float(np.log10(np.square(after).mean() + 1e-9)), 0.0) if len(after) else -90.0
 
 
 def seen_events(video: CachedVideo) -> tuple[SeenEvent, ...]:
     """Return what happens on screen and can be heard, sorted by time; of two within 50 ms only the louder."""
+    action = video.action.astype(np.float32) / PCM_SCALE
     audible = [
         SeenEvent(
             time=event.time,
@@ -83,7 +84,7 @@ def seen_events(video: CachedVideo) -> tuple[SeenEvent, ...]:
             kind=event.kind,
             action=event.action,
             material=event.material,
-            level_db=level_after_db(event, video.action, video.sample_rate),
+            level_db=level_after_db(action, event.time, video.sample_rate),
         )
         for event in video.events
         if event.on_screen and is_audible(event, video.action, video.sample_rate)

@@ -21,15 +21,16 @@ from foleykit.core.checkpoint import with_weights
 from foleykit.core.progress import Report as Progress
 from foleykit.core.progress import no_report
 from foleykit.core.types import VideoFeatures
-from foleykit.evaluation.clips import ClipInfo, cut_clips, read_clip, read_manifest, write_reference
+from foleykit.evaluation.clips import ClipAudio, ClipInfo, cut_clips, read_clip, read_manifest, write_reference
 from foleykit.evaluation.measure import measure_clip
 from foleykit.evaluation.metrics.spearman import spearman
 from foleykit.evaluation.onsets import OnsetConfig
 from foleykit.evaluation.truth import clip_truth
 from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.models.avldm.events import SeenEvent
 from foleykit.models.avldm.network import Denoiser
 from foleykit.models.avldm.pipeline import AvLdmPipeline
-from foleykit.recipes.avldm_batches import PCM_SCALE
+from foleykit.recipes.avldm_batches import PCM_SCALE, level_after_db
 from foleykit.recipes.world_data import WorldDataArgs, open_world
 from foleykit.world.cache import CachedVideo
 
@@ -156,21 +157,70 @@ def generate_condition(
     progress: Progress = no_report,
 ) -> Path:
     """Generate every reference clip under one ambient condition and return the folder; finished clips are kept."""
+
+    def make(info: ClipInfo, features: Features, seed: int) -> NDArray[np.float32]:
+        return pipeline.generate(
+            features,
+            num_samples=round(info.seconds * pipeline.config.sample_rate),
+            ambient=ambient(info, features),
+            seed=seed,
+            guidance_scale=guidance_scale,
+        )
+
+    return write_condition(args, pipeline, name, make, progress)
+
+
+def told_condition(args: WorldSetArgs, pipeline: AvLdmPipeline, *, progress: Progress = no_report) -> Path:
+    """Generate every reference clip in quiet mode, told what truly happens in it instead of what is seen."""
+    reference = args.folder / "reference"
+
+    def make(info: ClipInfo, features: VideoFeatures, seed: int) -> NDArray[np.float32]:
+        return next(
+            pipeline.versions(
+                features,
+                num_samples=round(info.seconds * pipeline.config.sample_rate),
+                ambient=pipeline.quiet().waveform,
+                seed=seed,
+                events=true_events(info, read_clip(reference, info)),
+            )
+        )
+
+    return write_condition(args, pipeline, "told the true events", make, progress)
+
+
+def true_events(info: ClipInfo, audio: ClipAudio) -> tuple[SeenEvent, ...]:
+    """Return the visible events of a clip that can be heard beginning."""
+    onsets = clip_truth(info, audio).onsets
+    return tuple(
+        SeenEvent(
+            time=event.time,
+            duration=event.duration,
+            kind=event.kind,
+            action=event.action,
+            material=event.material,
+            level_db=level_after_db(audio.action, event.time, audio.sample_rate),
+        )
+        for event in info.events
+        if event.on_screen and event.time in onsets
+    )
+
+
+def write_condition(
+    args: WorldSetArgs,
+    pipeline: SoundModel[Features],
+    name: str,
+    make: Callable[[ClipInfo, Features, int], NDArray[np.float32]],
+    progress: Progress,
+) -> Path:
+    """Write what `make` makes of every reference clip, its features and a seed; return the folder, in which finished
+    clips are kept."""
     folder = args.folder / "generated" / name
     folder.mkdir(parents=True, exist_ok=True)
-    rate = pipeline.config.sample_rate
     for number, (info, features) in enumerate(clip_features(args, pipeline)):
         path = folder / f"{info.clip_id}.wav"
         if path.is_file():
             continue
-        waveform = pipeline.generate(
-            features,
-            num_samples=round(info.seconds * rate),
-            ambient=ambient(info, features),
-            seed=number,
-            guidance_scale=guidance_scale,
-        )
-        write_waveform(path, waveform, rate)
+        write_waveform(path, make(info, features, number), pipeline.config.sample_rate)
         progress(name, (number + 1) / args.num_clips)
     return folder
 
