@@ -68,7 +68,7 @@ def is_audible(event: SoundEvent, action: NDArray[np.int16], sample_rate: int) -
 
 
 def level_after_db(action: NDArray[np.float32], time: float, sample_rate: int) -> float:
-    """Return the RMS of an action stem (S,) in the 40 ms after `time` (seconds), in dBFS; -90 where there is nothing."""
+    """Return the RMS of an action stem (S,) in the 40 ms after `time`, in dBFS; -90 where there is nothing."""
     at = max(0, round((time - 0.002) * sample_rate))
     after = action[at : at + round(0.04 * sample_rate)]
     return min(10 * float(np.log10(np.square(after).mean() + 1e-9)), 0.0) if len(after) else -90.0
