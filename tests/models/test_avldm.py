@@ -22,7 +22,7 @@ from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.steering import OnsetSteering
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
-from foleykit.models.avldm.events import TRACK_WIDTH, EventReader
+from foleykit.models.avldm.events import TRACK_WIDTH, EventReader, SeenEvent
 from foleykit.models.avldm.network import AvConditioning, Denoiser
 from foleykit.models.avldm.objective import (
     CodecObjective,
@@ -192,6 +192,21 @@ def test_one_seed_gives_one_sound_and_another_seed_another() -> None:
         for seed in (5, 5, 6)
     )
     assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_guidance_of_events_leaves_a_video_without_any_as_it_is() -> None:
+    plain = pipeline_of()
+    stressed = pipeline_of(replace(CONFIG, sampling=replace(CONFIG.sampling, event_guidance=2.0)))
+    features = plain.encode([frames_of(75)])
+
+    def sound(pipeline: AvLdmPipeline, events: tuple[SeenEvent, ...]) -> NDArray[np.float32]:
+        ambient = pipeline.quiet().waveform
+        return next(pipeline.versions(features, num_samples=48_000, ambient=ambient, num_steps=2, events=events))
+
+    hit = SeenEvent(time=1.5, material="metal")
+    assert np.array_equal(sound(plain, ()), sound(stressed, ()))
+    assert not np.array_equal(sound(plain, (hit,)), sound(plain, ()))
+    assert not np.array_equal(sound(plain, (hit,)), sound(stressed, (hit,)))
 
 
 def test_features_do_not_depend_on_how_the_stream_is_cut() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from foleykit.core.errors import UsageError
 from foleykit.encoders.visual.two_rate import TwoRateConfig, VideoHeads
-from foleykit.models.avldm.events import TRACK_WIDTH, EventReader, SeenEvent, event_track, peaks
+from foleykit.models.avldm.events import TRACK_WIDTH, EventReader, SeenEvent, event_track, happening, peaks
 from foleykit.world.types import ACTIONS, MATERIALS
 
 HIT = SeenEvent(time=0.41, material="metal", action="hammer", level_db=-23.0)
@@ -37,6 +37,13 @@ def test_what_lasts_is_told_to_its_end_and_gives_way_to_what_follows() -> None:
     both = event_track([later, SCRAPE], 50, 25.0)
     assert MATERIALS[int(both[24, 2 : 2 + len(MATERIALS)].argmax())] == "wood"
     assert MATERIALS[int(both[25, 2 : 2 + len(MATERIALS)].argmax())] == "metal"
+
+
+def test_what_happens_is_whole_at_an_onset_and_fades_after_it() -> None:
+    shares = happening(torch.from_numpy(event_track([HIT], 50, 25.0)))
+    assert shares.shape == (50,) and shares[9:13].tolist() == [1.0] * 4
+    assert (shares[12:29].diff() < 0).all() and not shares[:9].any() and not shares[28:].any()
+    assert not happening(torch.zeros(50, TRACK_WIDTH)).any()
 
 
 @pytest.mark.parametrize("time", [0.0, 0.99, 1.5])

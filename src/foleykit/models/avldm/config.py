@@ -50,6 +50,8 @@ class SamplingConfig:
     sampler: SamplerName = "euler"
     guidance_scale: float = 3.0
     """Weight of the video condition; 1 is no guidance."""
+    event_guidance: float = 1.0
+    """Factor on that weight where an event is told: there guidance decides what rings; elsewhere it bends ambience."""
     shift: float = 1.0
     """Above 1, more of the steps are spent near noise."""
 

@@ -35,6 +35,8 @@ _MEAN_DB, _DEVIATION_DB = -35.0, 12.0
 """Levels of events are told in units of their spread around their mean."""
 _HELD_FRAMES = 3
 """For which a track names an impact: its attack and the start of its ringing."""
+_RINGING_FRAMES = 16
+"""For which most impacts are heard above a background."""
 _THRESHOLD = 0.5
 """Least logit of an onset, by onset F1 on held-out places of the world."""
 _LASTING_THRESHOLD = -1.5
@@ -104,6 +106,14 @@ def event_track(events: Sequence[SeenEvent], num_frames: int, fps: float) -> NDA
         if event.kind in LASTING:
             track[max(first, 0) : max(int(np.ceil(end)), 0), _LAST + LASTING.index(event.kind)] = 1
     return track
+
+
+def happening(track: Tensor) -> Tensor:
+    """Return how much of each frame (T,) of a `track` (T, K) belongs to an event: 1 at its onset, falling after it."""
+    onset = (nn.functional.max_pool1d(track[None, :, 0], 3, stride=1, padding=1)[0] > 0).float()
+    lags = torch.arange(_RINGING_FRAMES)
+    later = nn.functional.pad(onset, (_RINGING_FRAMES - 1, 0)).unfold(0, _RINGING_FRAMES, 1).flip(1)
+    return (later * (1 - lags / _RINGING_FRAMES)).amax(dim=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.steering import OnsetSteering, load_steering, seen_features
 from foleykit.encoders.visual.two_rate import CHUNK_FRAMES, CONTEXT_FRAMES, TwoRateEncoder, VideoLooks
 from foleykit.models.avldm.config import AvLdmConfig
-from foleykit.models.avldm.events import EventReader, SeenEvent, event_track, load_events
+from foleykit.models.avldm.events import EventReader, SeenEvent, event_track, happening, load_events
 from foleykit.models.avldm.network import AvConditioning, Denoiser
 from foleykit.world.types import AMBIENCE_KINDS
 
@@ -290,12 +290,13 @@ class AvLdmPipeline:
         """Return latents (D, L) of `values` (L, W): every step averages the velocities of all overlapping windows."""
         config = self.config
         windows = cut(values.T, plan).transpose(1, 2)  # (N, width, W)
+        scales = cut(self._scales(values, guidance_scale)[None], plan)  # (N, 1, width)
 
         def velocity(x: Tensor, t: float) -> Tensor:
             parts = [
-                self._guided(x_part, t, video.to(self.device), ambient, guidance_scale)
-                for x_part, video in zip(
-                    cut(x, plan).split(WINDOWS_AT_ONCE), windows.split(WINDOWS_AT_ONCE), strict=True
+                self._guided(x_part, t, video.to(self.device), ambient, scale.to(self.device))
+                for x_part, video, scale in zip(
+                    *(whole.split(WINDOWS_AT_ONCE) for whole in (cut(x, plan), windows, scales)), strict=True
                 )
             ]
             return merge(torch.cat(parts), plan)
@@ -307,8 +308,16 @@ class AvLdmPipeline:
         schedule = shifted_schedule(num_steps, shift=config.sampling.shift)
         return sample(velocity, noise, schedule, sampler=config.sampling.sampler, held=held, on_step=on_step)
 
-    def _guided(self, x: Tensor, t: float, video: Tensor, ambient: Tensor, guidance_scale: float) -> Tensor:
-        """Return the guided velocity (N, D, width) of windows `x`."""
+    def _scales(self, values: Tensor, guidance_scale: float) -> Tensor:
+        """Return the weight of the video condition for every latent frame (L,)."""
+        scales = torch.full((len(values),), guidance_scale)
+        if self.events is None:
+            return scales
+        factor = self.config.sampling.event_guidance
+        return scales * (1 + (factor - 1) * happening(values[:, self.config.video.width :]))
+
+    def _guided(self, x: Tensor, t: float, video: Tensor, ambient: Tensor, scales: Tensor) -> Tensor:
+        """Return the guided velocity (N, D, width) of windows `x`, each frame by its own of `scales` (N, 1, width)."""
         count = len(x)
         times = x.new_full((count,), t)
         conditioning = AvConditioning(
@@ -317,9 +326,9 @@ class AvLdmPipeline:
             has_video=torch.ones(count, dtype=torch.bool, device=x.device),
         )
         conditional = self.denoiser(x, times, conditioning)
-        if guidance_scale == 1:
+        if (scales == 1).all():
             return conditional
-        return guide(conditional, self.denoiser(x, times, conditioning.without_video()), guidance_scale)
+        return guide(conditional, self.denoiser(x, times, conditioning.without_video()), scales)
 
     def _ambient_latents(self, waveform: NDArray[np.float32]) -> Tensor:
         """Return latents (1, D, window) of an ambient clip, cut or mirrored to the window's length."""
