@@ -114,4 +114,5 @@ def _sound_of(path: Path) -> tuple[Waveform, int]:
     track = read_audio_track(info)
     if track is None:
         raise MediaError(f"{path}: {info.audio_problem or 'holds no sound'}")
-    return track
+    waveform, rate = track
+    return waveform[:, :], rate
