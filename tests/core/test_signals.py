@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foleykit.core import signals
+from foleykit.core.errors import MediaError
 from foleykit.core.signals import between, blocks_of, stretch, write_blocks, zeros
 
 
@@ -65,3 +68,17 @@ def test_a_file_goes_with_its_signal(monkeypatch: pytest.MonkeyPatch) -> None:
         file = signal._file  # type: ignore[attr-defined]
         del signal
     assert file.closed
+
+
+def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(signals, "IN_MEMORY_BYTES", 0)
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("needs /dev/full")
+    signal = zeros(1, 10)
+    signal._file = full.open("wb")  # type: ignore[attr-defined]
+    with pytest.raises(MediaError, match=r"No space left.*TMPDIR"):
+        signal[:, :] = noise(1, 10)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(MediaError, match="missing"):
+        zeros(1, 10)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from contextlib import contextmanager, suppress
+from typing import IO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from foleykit.core.errors import MediaError
 
 Block = NDArray[np.float32]
 """(C, n), one of several in a row."""
@@ -38,10 +41,11 @@ class _Spool:
 
     def __init__(self, num_channels: int, num_samples: int) -> None:
         self.shape = (num_channels, num_samples)
-        # What is not written yet reads as zeros and takes no room.
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the object)
-        self._file.truncate(4 * num_channels * num_samples)
-        weakref.finalize(self, self._file.close)
+        with _told_of_room():
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the object)
+            # What is not written yet reads as zeros and takes no room.
+            self._file.truncate(4 * num_channels * num_samples)
+        weakref.finalize(self, _close, self._file)
 
     def __getitem__(self, part: tuple[slice, slice]) -> NDArray[np.float32]:
         start, stop = self._seek(part)
@@ -53,13 +57,33 @@ class _Spool:
         assert part[0] == slice(None), "all channels are written at once"
         start, stop = self._seek(part)
         assert values.shape == (self.shape[0], stop - start), f"{values.shape} does not fit {self.shape} there"
-        self._file.write(np.ascontiguousarray(values.T, np.float32).data)
+        with _told_of_room():
+            self._file.write(np.ascontiguousarray(values.T, np.float32).data)
+            self._file.flush()
 
     def _seek(self, part: tuple[slice, slice]) -> tuple[int, int]:
         start, stop, step = part[1].indices(self.shape[1])
         assert step == 1, "a signal is read without steps"
         self._file.seek(4 * self.shape[0] * start)
         return start, stop
+
+
+@contextmanager
+def _told_of_room() -> Iterator[None]:
+    """Turn a refusal of the file system into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise MediaError(
+            f"a long sound is kept in {tempfile.gettempdir()} while it is made, where it could not be written "
+            f"({error.strerror}); make room there, or name another folder in the environment variable TMPDIR"
+        ) from error
+
+
+def _close(file: IO[bytes]) -> None:
+    # What a full disk did not take is tried again here.
+    with suppress(OSError):
+        file.close()
 
 
 class _Stretch:
@@ -82,7 +106,10 @@ class _Stretch:
 
 
 def zeros(num_channels: int, num_samples: int) -> Signal:
-    """Return a silent signal to be written to; a long one lies on disk, in the system's folder for temporary files."""
+    """Return a silent signal to be written to; a long one lies on disk, in the system's folder for temporary files.
+
+    Raises MediaError where there is no room; so does writing.
+    """
     if 4 * num_channels * num_samples <= IN_MEMORY_BYTES:
         return np.zeros((num_channels, num_samples), np.float32)
     return _Spool(num_channels, num_samples)

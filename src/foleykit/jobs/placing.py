@@ -125,7 +125,8 @@ def reroll(earlier: Soundtrack, alone: Soundtrack, asked: Reroll, scene: Scene, 
         alone = mark_like(alone, earlier.watermark, watermark_key)
     splice = Splice(earlier=earlier, first=round(asked.start * OUTPUT_RATE), stop=round(asked.end * OUTPUT_RATE))
     later = with_original(alone, scene).with_gain(earlier.root.gain_db)
-    heard = np.concatenate(list(between(later.blocks(), splice.first, splice.stop)), axis=-1)
+    none = np.zeros((later.num_channels, 0), np.float32)
+    heard = np.concatenate([none, *between(later.blocks(), splice.first, splice.stop)], axis=-1)
     # Only what is new can be lowered where it would pass the ceiling.
     ceiling_db = normalise(heard, OUTPUT_RATE, target_lufs=None)
     return replace(later, gain_db=later.gain_db + ceiling_db, splice=splice)
