@@ -112,7 +112,7 @@ def judge(pipeline: FoleyPipeline, case: Case, settings: Settings, num_takes: in
     counts, flow, verdicts = [], [], []
     onsets = RealProtocol().generated_onsets
     for take in pipeline.takes(case.video, settings, num_takes=num_takes, is_judged=True):
-        candidates, course = onset_course(take.generated[0, : int(case.seconds * take.model_rate)], take.model_rate)
+        candidates, course = onset_course(take.generated[:, : int(case.seconds * take.model_rate)][0], take.model_rate)
         heard = candidates.above(onsets.threshold)
         found = onset_counts(case.onsets, heard, tolerance=case.tolerance, ignored_spans=case.ignored_spans)
         counts.append([found.num_matched, found.num_reference, found.num_generated])

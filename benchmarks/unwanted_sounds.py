@@ -55,7 +55,7 @@ def made(model: str, folder: Path, seeds: list[int], max_seconds: float) -> Iter
         end = seconds if seconds < info.duration else None
         settings = Settings(seed=seeds[0], end=end, is_marked=False)
         for take in pipeline.takes(info, settings, num_takes=len(seeds)):
-            sound = take.generated[0, : round(seconds * take.model_rate)]
+            sound = take.generated[:, : round(seconds * take.model_rate)][0]
             yield f"{path.stem}, seed {take.settings.seed}", resample(sound, take.model_rate, RATE)
 
 
@@ -109,7 +109,7 @@ def row(name: str, sounds: Iterator[tuple[str, Waveform]]) -> None:
     """Print how often speech and music are heard in `sounds`, and in which."""
     heard: dict[str, Heard] = {}
     for label, sound in sounds:
-        heard[label] = listen(sound, RATE, 0)
+        heard[label] = listen(sound[None], RATE, 0)
     for kind in ("speech", "music"):
         chances = np.array([one.chance(kind) for one in heard.values()])
         shares = " | ".join(f"{(chances >= threshold).mean():.3f}" for threshold in THRESHOLDS)
@@ -132,7 +132,7 @@ def main() -> None:
     generated = list(made(options.model, options.videos, options.seeds, options.max_seconds))
     begun = process_time()
     for _, sound in generated:
-        listen(sound, RATE, 0)
+        listen(sound[None], RATE, 0)
     seconds = sum(len(sound) for _, sound in generated) / RATE
     print(f"{seconds:.0f} s of sound were listened to in {process_time() - begun:.1f} s of processor time\n")
     print(f"| sounds | number | kind | {' | '.join(f'at {threshold:g}' for threshold in THRESHOLDS)} | which |")

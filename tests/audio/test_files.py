@@ -180,3 +180,17 @@ def test_nothing_is_written_for_a_waveform_that_makes_no_sense(tmp_path):
     with pytest.raises(InputError, match=r"\.wav or \.flac"):
         write_waveform(tmp_path / "a.mp3", clicks(), RATE)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_blocks_are_written_as_the_whole_is(tmp_path, name):
+    loud = 1.5 * clicks()
+    (tmp_path / "blocks").mkdir()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", MediaWarning)
+        write_waveform(tmp_path / name, loud, RATE)
+        write_waveform(tmp_path / "blocks" / name, iter(np.split(loud, [10, 10, 9000], axis=1)), RATE)
+    assert len({str(one.message).split(": ")[1] for one in caught}) == (name == "a.flac")
+    np.testing.assert_array_equal(read_waveform(tmp_path / "blocks" / name)[0], read_waveform(tmp_path / name)[0])
+    with pytest.raises(InputError):
+        write_waveform(tmp_path / name, iter([loud, np.array([[np.nan]], np.float32)]), RATE)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foleykit.audio.mix import duck_gain, mix_original, to_channels
+from foleykit.audio.mix import duck, duck_gain, mix_original, to_channels
 from foleykit.core.errors import InputError
 
 RATE = 16_000
@@ -77,3 +77,10 @@ def test_a_steady_background_ducks_nothing():
 @pytest.mark.parametrize("num_samples", [1, 7, 159, 161])
 def test_very_short_sounds_have_a_gain_for_every_sample(num_samples):
     assert duck_gain(noise(1, num_samples), RATE).shape == (num_samples,)
+
+
+def test_ducking_heard_in_blocks_is_that_of_the_whole():
+    sidechain = noise(1, 3 * RATE + 77) * np.repeat([0.01, 1, 0.01], [RATE, RATE, RATE + 77]).astype(np.float32)
+    ducking = duck(np.split(sidechain, [1, 5000, 20_001, 20_001], axis=1), RATE)
+    parts = [ducking(start, min(start + 7000, sidechain.shape[1])) for start in range(0, sidechain.shape[1], 7000)]
+    np.testing.assert_array_equal(np.concatenate(parts), duck_gain(sidechain, RATE))

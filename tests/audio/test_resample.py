@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foleykit.audio.resample import StreamResampler, fit_length, resample, resampled_length
+from foleykit.audio.resample import StreamResampler, fit_length, resample, resample_blocks, resampled_length
 from foleykit.core.errors import InputError
 
 RATES = [8000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000]
@@ -42,6 +42,10 @@ def test_pieces_joined_equal_the_whole(sizes, from_rate, to_rate):
         pieces.append(stream.push(waveform[:, at : at + size], last=position == len(sizes) - 1))
         at += size
     np.testing.assert_allclose(np.concatenate(pieces, -1), resample(waveform, from_rate, to_rate), atol=1e-5)
+    blocks = np.split(waveform, np.cumsum(sizes)[:-1], axis=1)
+    np.testing.assert_array_equal(
+        np.concatenate(list(resample_blocks(blocks, from_rate, to_rate)), -1), np.concatenate(pieces, -1)
+    )
 
 
 def test_equal_rates_return_the_same_samples_and_bad_rates_are_refused():

@@ -12,14 +12,15 @@ import pytest
 from fixtures.textvideo import write_tiny_textvideo
 from foleykit.audio.files import read_waveform, write_waveform
 from foleykit.cli.main import main
+from foleykit.core import signals
 from foleykit.core.errors import ModelError, UsageError
-from foleykit.core.ranges import Cue
+from foleykit.core.ranges import Cue, Reroll
 from foleykit.jobs.generate import GenerateRequest, generate
 from foleykit.jobs.load import load
 from foleykit.jobs.models import describe_model
 from foleykit.jobs.pipeline import FoleyPipeline
 from foleykit.jobs.sidecar import read_sidecar
-from foleykit.jobs.soundtrack import Settings
+from foleykit.jobs.soundtrack import Settings, Soundtrack
 from foleykit.video.mux import packet_hashes
 
 
@@ -103,6 +104,23 @@ def test_auto_hears_one_background_throughout(pipeline: FoleyPipeline, clip: Pat
 def test_stems_sum_to_the_whole(pipeline: FoleyPipeline, clip: Path) -> None:
     track = pipeline(clip, ambient="quiet", stems=True)
     np.testing.assert_allclose(track.stems["action"] + track.stems["ambience"], track.waveform, atol=1e-5)
+
+
+def test_sound_on_disk_is_the_same_to_the_last_sample(
+    pipeline: FoleyPipeline, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(start=0.2, original="duck", rerolls=(Reroll(start=0.5, end=1.0, seed=3),))
+
+    def made() -> Soundtrack:
+        return next(pipeline.takes(clip, settings, with_stems=True, unwanted=("music",)))
+
+    in_memory = made()
+    monkeypatch.setattr(signals, "IN_MEMORY_BYTES", 0)
+    on_disk = made()
+    assert not isinstance(on_disk.generated, np.ndarray)
+    np.testing.assert_array_equal(on_disk.waveform, in_memory.waveform)
+    for name, stem in in_memory.stems.items():
+        np.testing.assert_array_equal(on_disk.stems[name], stem)
 
 
 def test_what_it_cannot_do_is_said(pipeline: FoleyPipeline, clip: Path, tmp_path: Path) -> None:

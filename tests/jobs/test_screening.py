@@ -34,16 +34,16 @@ def voice(seed: int = 0) -> np.ndarray:
 def test_voices_and_tunes_are_heard_wherever_they_are() -> None:
     silence = np.zeros(4 * RATE, np.float32)
     for sound in (voice(), np.r_[silence, voice()], np.r_[voice(), silence]):
-        assert listen(sound, RATE, 3).found(("speech", "music")) == ("speech",)
+        assert listen(sound[None], RATE, 3).found(("speech", "music")) == ("speech",)
     tune = music(SIZE, RATE, np.random.default_rng((77, 0)))
-    assert listen(tune, RATE, 3).found(("speech", "music")) == ("music",)
-    assert listen(tune, RATE, 3).found(("speech",)) == ()
+    assert listen(tune[None], RATE, 3).found(("speech", "music")) == ("music",)
+    assert listen(tune[None], RATE, 3).found(("speech",)) == ()
 
 
 @pytest.mark.skipif(shutil.which(PROGRAM) is None, reason=f"{PROGRAM} is not installed")
 def test_a_real_voice_is_heard() -> None:
     waveform, rate = EspeakVoice().speak("Could you pass me the hammer, please?", "en", 1.0)
-    assert listen(waveform, rate, 0).speech >= LIKELY
+    assert listen(waveform[None], rate, 0).speech >= LIKELY
 
 
 def test_hits_noise_hum_and_silence_are_neither() -> None:
@@ -59,7 +59,7 @@ def test_hits_noise_hum_and_silence_are_neither() -> None:
         "a click": np.eye(1, RATE, 9)[0],
     }
     for name, sound in sounds.items():
-        assert listen(sound.astype(np.float32), RATE, 0).found(("speech", "music")) == (), name
+        assert listen(sound.astype(np.float32)[None], RATE, 0).found(("speech", "music")) == (), name
 
 
 def heard(seed: int, chance: float, music_chance: float = 0.0) -> Heard:

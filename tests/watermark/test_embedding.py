@@ -9,6 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fixtures.foley import RATE, hits
+from foleykit.audio.resample import resample
+from foleykit.core import signals
 from foleykit.core.errors import InputError
 from foleykit.watermark import embed
 from foleykit.watermark.spectrum import MAX_STRENGTH, frames_of, levels_of, num_frames, power_of
@@ -107,3 +109,15 @@ def test_a_version_of_a_sound_can_be_marked_in_step_with_it() -> None:
     second = embed(joined, RATE, 0xBEEF, shift=first.shift)
     np.testing.assert_allclose(second.waveform[:, : 4 * RATE], first.waveform[:, : 4 * RATE], atol=1e-5)
     assert embed(sound, RATE, 0xBEEF, shift=first.shift).waveform.tobytes() == first.waveform.tobytes()
+
+
+@pytest.mark.parametrize("rate", [RATE, 48_000])
+def test_a_sound_on_disk_is_marked_alike(rate: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = hits(5) if rate == RATE else resample(hits(5), RATE, rate)
+    in_memory = embed(sound, rate, 77, parts=(0.25 * sound,))
+    monkeypatch.setattr(signals, "IN_MEMORY_BYTES", 0)
+    on_disk = embed(sound, rate, 77, parts=(0.25 * sound,))
+    assert not isinstance(on_disk.waveform, np.ndarray)
+    np.testing.assert_array_equal(on_disk.waveform[:, :], in_memory.waveform)
+    np.testing.assert_array_equal(on_disk.parts[0][:, :], in_memory.parts[0])
+    assert (on_disk.shift, on_disk.snr_db) == (in_memory.shift, in_memory.snr_db)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -62,8 +64,10 @@ def read_waveform(
     return resample(waveform, rate, sample_rate), sample_rate
 
 
-def write_waveform(path: Path | str, waveform: NDArray[np.float32], sample_rate: int, *, note: str = "") -> None:
-    """Write `waveform` (C, S) or (S,) as 32-bit float WAV or 24-bit FLAC, by the suffix of `path`.
+def write_waveform(
+    path: Path | str, waveform: NDArray[np.float32] | Iterable[NDArray[np.float32]], sample_rate: int, *, note: str = ""
+) -> None:
+    """Write a waveform (C, S) or (S,), or its successive blocks (C, n), as 32-bit float WAV or 24-bit FLAC, by suffix.
 
     `note` becomes the comment tag. The file appears only when it is complete. FLAC cannot hold samples beyond [-1, 1]:
     they are clipped with a warning.
@@ -74,24 +78,39 @@ def write_waveform(path: Path | str, waveform: NDArray[np.float32], sample_rate:
     formats = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24")}
     if path.suffix.lower() not in formats:
         raise InputError(f"{path}: sound is written as .wav or .flac, not {path.suffix or 'without a suffix'}")
-    samples = np.atleast_2d(np.asarray(waveform, np.float32))
-    if samples.ndim != 2 or samples.shape[-1] == 0 or not np.isfinite(samples).all():
-        raise InputError(f"{path}: expected finite samples of shape (channels, samples), got shape {samples.shape}")
     file_format, subtype = formats[path.suffix.lower()]
-    if subtype == "PCM_24" and (over := int((np.abs(samples) > 1).sum())):
-        warnings.warn(f"{path}: {over} samples beyond full scale were clipped", MediaWarning, stacklevel=2)
-        samples = np.clip(samples, -1, 1)
+    blocks = _checked(path, [waveform] if isinstance(waveform, np.ndarray) else waveform)
+    first = next(blocks, None)
+    if first is None:
+        raise InputError(f"{path}: there are no samples to write")
+    num_over = 0
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with soundfile.SoundFile(
-            temporary, "w", sample_rate, samples.shape[0], subtype=subtype, format=file_format
+            temporary, "w", sample_rate, first.shape[0], subtype=subtype, format=file_format
         ) as file:
             if note:
                 file.comment = note
-            file.write(samples.T)
+            for block in chain((first,), blocks):
+                if subtype == "PCM_24" and (over := int((np.abs(block) > 1).sum())):
+                    num_over += over
+                    block = np.clip(block, -1, 1)
+                file.write(block.T)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    if num_over:
+        warnings.warn(f"{path}: {num_over} samples beyond full scale were clipped", MediaWarning, stacklevel=2)
+
+
+def _checked(path: Path, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """Yield the blocks that hold samples as (C, n) float32; raises InputError where they are not finite numbers."""
+    for block in blocks:
+        samples = np.atleast_2d(np.asarray(block, np.float32))
+        if samples.ndim != 2 or not np.isfinite(samples).all():
+            raise InputError(f"{path}: expected finite samples of shape (channels, samples), got shape {samples.shape}")
+        if samples.shape[-1]:
+            yield samples
 
 
 def _read_with_soundfile(path: Path, start: float, seconds: float | None) -> tuple[NDArray[np.float32], int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,6 +91,20 @@ def mix_original(
     return Mix(generated=to_channels(generated, num_channels), original=heard)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ducking:
+    """A gain over time that makes room for a sound."""
+
+    gain_db: NDArray[np.float64]
+    """(T,) one value in every `hop` samples, at its middle."""
+    hop: int
+
+    def __call__(self, start: int, stop: int, /) -> NDArray[np.float32]:
+        """Return the gains (stop - start,) of samples `start` to `stop`."""
+        centres = (np.arange(len(self.gain_db)) + 0.5) * self.hop
+        return np.asarray(10 ** (np.interp(np.arange(start, stop), centres, self.gain_db) / 20), np.float32)
+
+
 def duck_gain(
     sidechain: NDArray[np.float32],
     sample_rate: int,
@@ -99,25 +114,56 @@ def duck_gain(
     attack_s: float = 0.02,
     release_s: float = 0.25,
 ) -> NDArray[np.float32]:
-    """Return the gain (S,) in [10^(-depth/20), 1] that makes room for `sidechain` (C, S).
+    """Return the gain (S,) in [10^(-depth/20), 1] that makes room for `sidechain` (C, S), as `duck` finds it."""
+    ducking = duck(
+        [sidechain],
+        sample_rate,
+        depth_db=depth_db,
+        threshold_db=threshold_db,
+        attack_s=attack_s,
+        release_s=release_s,
+    )
+    return ducking(0, sidechain.shape[-1])
+
+
+def duck(
+    sidechain: Iterable[NDArray[np.float32]],
+    sample_rate: int,
+    *,
+    depth_db: float = 12.0,
+    threshold_db: float = 6.0,
+    attack_s: float = 0.02,
+    release_s: float = 0.25,
+) -> Ducking:
+    """Return the gain in [10^(-depth/20), 1] that makes room for a sound, given as blocks (C, n).
 
     The level of the sidechain in 10 ms steps is compared with its own median, so that a steady background ducks
     nothing; `threshold_db` above it the gain starts to fall, and 12 dB further it is lowest. It falls within `attack_s`
     before the loud moment, rather than after it, and returns over `release_s`.
     """
-    num_samples = sidechain.shape[-1]
     hop = max(1, sample_rate // 100)
-    num_steps = -(-num_samples // hop)
-    power = fit_length(np.square(sidechain, dtype=np.float32).mean(0), num_steps * hop).reshape(num_steps, hop).mean(1)
-    level_db = 10 * np.log10(power + 1e-10)
+    level_db = 10 * np.log10(_step_powers(sidechain, hop) + 1e-10)
     floor_db = max(float(np.median(level_db)), -70.0)
     wanted_db = -depth_db * np.clip((level_db - floor_db - threshold_db) / 12, 0, 1)
     gain_db = _early_minimum(wanted_db, max(1, round(attack_s * 100)))
     rise = depth_db / max(1.0, release_s * 100)
-    for step in range(1, num_steps):
+    for step in range(1, len(gain_db)):
         gain_db[step] = min(gain_db[step], gain_db[step - 1] + rise)
-    centres = (np.arange(num_steps) + 0.5) * hop
-    return np.asarray(10 ** (np.interp(np.arange(num_samples), centres, gain_db) / 20), np.float32)
+    return Ducking(gain_db=gain_db, hop=hop)
+
+
+def _step_powers(blocks: Iterable[NDArray[np.float32]], hop: int) -> NDArray[np.float32]:
+    """Return the mean power (T,) of every `hop` samples of `blocks` (C, n), with silence behind the last."""
+    powers = []
+    left = np.zeros(0, np.float32)
+    for block in blocks:
+        squares = np.concatenate((left, np.square(block, dtype=np.float32).mean(0)))
+        num_whole = len(squares) // hop
+        left = squares[num_whole * hop :]
+        powers.append(squares[: num_whole * hop].reshape(num_whole, hop).mean(1))
+    if len(left):
+        powers.append(fit_length(left, hop).mean(keepdims=True))
+    return np.concatenate(powers)
 
 
 def _early_minimum(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -63,6 +64,21 @@ class StreamResampler:
             ready = fit_length(ready, total - self._num_out)
         self._num_out += ready.shape[-1]
         return ready
+
+
+def resample_blocks(
+    blocks: Iterable[NDArray[np.float32]], from_rate: int, to_rate: int
+) -> Iterator[NDArray[np.float32]]:
+    """Yield `resample` of the waveform that `blocks` (C, n) make up, in blocks of other sizes."""
+    if from_rate == to_rate:
+        yield from blocks
+        return
+    resampler: StreamResampler | None = None
+    for block in blocks:
+        resampler = resampler or StreamResampler(from_rate, to_rate, len(block))
+        yield resampler.push(block)
+    if resampler is not None:
+        yield resampler.push(np.zeros((resampler.num_channels, 0), np.float32), last=True)
 
 
 def _check_rates(from_rate: int, to_rate: int) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Generic, Literal, Protocol, TypeVar
 
 import typer
 
@@ -13,11 +13,12 @@ from foleykit.cli.show import print_json, progress
 
 if TYPE_CHECKING:
     from foleykit.core.progress import Report
-    from foleykit.recipes.stage_defaults import StageDefaults
+    from foleykit.recipes.run_args import RunArgs
     from foleykit.recipes.world_data import WorldDataArgs
 
 Option = typer.Option
-StageName = TypeVar("StageName", bound=str)
+RunT = TypeVar("RunT", bound="RunArgs")
+RunT_contra = TypeVar("RunT_contra", bound="RunArgs", contravariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,21 @@ class SyncArgs(CommonArgs):
     ] = "tiny-avldm"
 
 
+@dataclass(frozen=True)
+class _Stage(Generic[RunT]):
+    """One stage of a training."""
+
+    name: str
+    run: RunT
+    """What is its own; what every training is told is filled in."""
+    num_steps: int
+    """Of the recipe."""
+
+
+class _Train(Protocol[RunT_contra]):
+    def __call__(self, run: RunT_contra, /, *, on_step: Callable[[int, float], None]) -> Path: ...
+
+
 def run_tiny_avldm(args: AvLdmArgs) -> None:
     """Train tiny-avldm; a killed run goes on where it was. Under torchrun several processes train together."""
     _train_avldm(args, "tiny-avldm")
@@ -131,82 +147,56 @@ def run_debug(args: AvLdmArgs) -> None:
 
 
 def _train_avldm(args: AvLdmArgs, preset: Literal["tiny-avldm", "debug"]) -> None:
-    from foleykit.jobs.load import choose_device
     from foleykit.models.avldm.presets import debug, tiny_avldm
     from foleykit.recipes.avldm_bundle import bundle
-    from foleykit.recipes.avldm_world import DEFAULTS, STAGES, Stage, TrainArgs, train
-    from foleykit.training.processes import join_processes
+    from foleykit.recipes.avldm_world import DEFAULTS, STAGES, TrainArgs, train
 
-    device = choose_device(args.device)
-    is_main = join_processes(device).is_main
     model = debug() if preset == "debug" else tiny_avldm()
-
-    def recipe(stage: Stage) -> TrainArgs:
-        return TrainArgs(
-            preset=preset,
-            stage=stage,
-            data=_world(args, frame_size=model.frame_size, video_fps=model.video_fps),
-            output=args.output or Path("runs") / preset,
-            num_steps=args.num_steps,
-            batch_size=args.batch_size,
-            learning_rate=args.learning_rate,
-            seed=args.seed,
-            device=device,
-            resume=args.resume,
-            uses_ambient=args.ambient,
-            is_denoised=args.denoise,
-            start=args.start,
-            checkpoint_every=args.checkpoint_every,
-            bf16=args.bf16,
+    stages = [
+        _Stage(
+            stage,
+            TrainArgs(
+                preset=preset,
+                stage=stage,
+                data=_world(args, frame_size=model.frame_size, video_fps=model.video_fps),
+                output=args.output or Path("runs") / preset,
+                uses_ambient=args.ambient,
+                is_denoised=args.denoise,
+                start=args.start,
+                bf16=args.bf16,
+            ),
+            DEFAULTS[stage].num_steps,
         )
-
-    _run_stages(
-        args,
-        [stage for stage in STAGES if args.stage in (stage, "all")],
-        DEFAULTS,
-        train=lambda stage, on_step: train(recipe(stage), on_step=on_step),
-        bundle=lambda stage, folder: bundle(recipe(stage), folder),
-        is_main=is_main,
-    )
+        for stage in STAGES
+        if args.stage in (stage, "all")
+    ]
+    _run(args, stages, train, bundle)
 
 
 def run_tiny_foleygen(args: FoleyGenArgs) -> None:
     """Train tiny-foleygen, its codec and then its language model; a killed run goes on where it was."""
-    from foleykit.jobs.load import choose_device
     from foleykit.jobs.models import model_folder
     from foleykit.models.foleygen.presets import tiny_foleygen
-    from foleykit.recipes.foleygen_world import DEFAULTS, STAGES, FoleyGenTrainArgs, Stage, bundle, train
-    from foleykit.training.processes import join_processes
+    from foleykit.recipes.foleygen_world import DEFAULTS, STAGES, FoleyGenTrainArgs, bundle, train
 
-    device = choose_device(args.device)
-    is_main = join_processes(device).is_main
     model = tiny_foleygen()
-
-    def recipe(stage: Stage) -> FoleyGenTrainArgs:
-        return FoleyGenTrainArgs(
-            stage=stage,
-            data=_world(args, frame_size=model.frame_size, video_fps=model.video_fps),
-            base=model_folder(args.base),
-            output=args.output or Path("runs/tiny-foleygen"),
-            mechanism=args.mechanism,
-            num_steps=args.num_steps,
-            batch_size=args.batch_size,
-            learning_rate=args.learning_rate,
-            seed=args.seed,
-            device=device,
-            resume=args.resume,
-            checkpoint_every=args.checkpoint_every,
-            bf16=args.bf16,
+    stages = [
+        _Stage(
+            stage,
+            FoleyGenTrainArgs(
+                stage=stage,
+                data=_world(args, frame_size=model.frame_size, video_fps=model.video_fps),
+                base=model_folder(args.base),
+                output=args.output or Path("runs/tiny-foleygen"),
+                mechanism=args.mechanism,
+                bf16=args.bf16,
+            ),
+            DEFAULTS[stage].num_steps,
         )
-
-    _run_stages(
-        args,
-        [stage for stage in STAGES if args.stage in (stage, "all")],
-        DEFAULTS,
-        train=lambda stage, on_step: train(recipe(stage), on_step=on_step),
-        bundle=lambda stage, folder: bundle(recipe(stage), folder),
-        is_main=is_main,
-    )
+        for stage in STAGES
+        if args.stage in (stage, "all")
+    ]
+    _run(args, stages, train, bundle)
 
 
 def run_tiny_textvideo(args: TextVideoArgs) -> None:
@@ -220,119 +210,60 @@ def run_debug_textvideo(args: TextVideoArgs) -> None:
 
 
 def _train_textvideo(args: TextVideoArgs, preset: Literal["tiny-textvideo", "debug"]) -> None:
-    from foleykit.jobs.load import choose_device
     from foleykit.jobs.models import model_folder
     from foleykit.models.textvideo.presets import debug_tiny, tiny_textvideo
-    from foleykit.recipes.textvideo_world import DEFAULTS, STAGES, Stage, TextVideoTrainArgs, bundle, train
-    from foleykit.training.processes import join_processes
+    from foleykit.recipes.textvideo_world import DEFAULTS, STAGES, TextVideoTrainArgs, bundle, train
 
-    device = choose_device(args.device)
-    is_main = join_processes(device).is_main
     model = debug_tiny() if preset == "debug" else tiny_textvideo()
     data = replace(
         _world(args, frame_size=model.frame_size, video_fps=model.video_fps),
         sample_rate=model.sample_rate,
         num_revoicings=args.num_revoicings,
     )
-
-    def recipe(stage: Stage) -> TextVideoTrainArgs:
-        return TextVideoTrainArgs(
-            preset=preset,
-            stage=stage,
-            data=data,
-            base=model_folder(args.base),
-            output=args.output or Path("runs") / ("debug-textvideo" if preset == "debug" else preset),
-            num_steps=args.num_steps,
-            batch_size=args.batch_size,
-            learning_rate=args.learning_rate,
-            seed=args.seed,
-            device=device,
-            resume=args.resume,
-            checkpoint_every=args.checkpoint_every,
-            bf16=args.bf16,
+    stages = [
+        _Stage(
+            stage,
+            TextVideoTrainArgs(
+                preset=preset,
+                stage=stage,
+                data=data,
+                base=model_folder(args.base),
+                output=args.output or Path("runs") / ("debug-textvideo" if preset == "debug" else preset),
+                bf16=args.bf16,
+            ),
+            DEFAULTS[stage].num_steps,
         )
-
-    _run_stages(
-        args,
-        [stage for stage in STAGES if args.stage in (stage, "all")],
-        DEFAULTS,
-        train=lambda stage, on_step: train(recipe(stage), on_step=on_step),
-        bundle=lambda stage, folder: bundle(recipe(stage), folder),
-        is_main=is_main,
-    )
-
-
-def _run_stages(
-    args: StagedArgs,
-    stages: Sequence[StageName],
-    defaults: Mapping[StageName, StageDefaults],
-    *,
-    train: Callable[[StageName, Callable[[int, float], None]], Path],
-    bundle: Callable[[StageName, Path], None],
-    is_main: bool,
-) -> None:
-    """Train one stage after another, write the bundle where one is asked for, and show the folders."""
-    folders = []
-    with progress(quiet=args.quiet or not is_main) as report:
-        for stage in stages:
-            folders.append(train(stage, _steps(report, stage, args.num_steps or defaults[stage].num_steps)))
-    if is_main and args.bundle is not None:
-        bundle(stages[-1], args.bundle)
-        folders.append(args.bundle)
-    _show(args, folders, is_main=is_main)
+        for stage in STAGES
+        if args.stage in (stage, "all")
+    ]
+    _run(args, stages, train, bundle)
 
 
 def run_vocoder(args: CommonArgs) -> None:
     """Train the vocoder of published-size models; its folder comes to lie in the run folder."""
-    from foleykit.jobs.load import choose_device
     from foleykit.recipes.hifigan_vocoder import VocoderTrainArgs, train_vocoder, vocoder_128x16k
-    from foleykit.training.processes import join_processes
 
-    device = choose_device(args.device)
-    is_main = join_processes(device).is_main
-    recipe = VocoderTrainArgs(
-        data=_world(args),
-        output=args.output or Path("runs/vocoder-128x16k"),
-        num_steps=args.num_steps,
-        batch_size=args.batch_size,
-        learning_rate=args.learning_rate,
-        seed=args.seed,
-        device=device,
-        resume=args.resume,
-        checkpoint_every=args.checkpoint_every,
-    )
-    total = args.num_steps or vocoder_128x16k().num_steps
-    with progress(quiet=args.quiet or not is_main) as report:
-        folder = train_vocoder(recipe, on_step=_steps(report, "mel", total))
-    _show(args, [folder], is_main=is_main)
+    run = VocoderTrainArgs(data=_world(args), output=args.output or Path("runs/vocoder-128x16k"))
+    _run(args, [_Stage("mel", run, vocoder_128x16k().num_steps)], train_vocoder)
 
 
 def run_sync(args: SyncArgs) -> None:
     """Train the classifier of evaluations that says whether sound is in time; it comes to lie in the run folder."""
     from foleykit.evaluation.sync_network import load_encoder
-    from foleykit.jobs.load import choose_device
     from foleykit.jobs.models import model_folder
     from foleykit.recipes.sync_classifier import SyncTrainArgs, train_sync_classifier
 
     encoder = load_encoder(model_folder(args.encoder))
     size = encoder.config.size
-    data = _world(args, frame_size=(size, size), video_fps=encoder.config.fps)
-    output = args.output or Path("runs/sync")
-    defaults = SyncTrainArgs(data=data, output=output)
-    recipe = SyncTrainArgs(
-        data=data,
-        output=output,
-        num_steps=args.num_steps or defaults.num_steps,
-        batch_size=args.batch_size or defaults.batch_size,
-        learning_rate=args.learning_rate or defaults.learning_rate,
-        seed=args.seed,
-        device=choose_device(args.device),
-        resume=args.resume,
-        checkpoint_every=args.checkpoint_every,
+    run = SyncTrainArgs(
+        data=_world(args, frame_size=(size, size), video_fps=encoder.config.fps),
+        output=args.output or Path("runs/sync"),
     )
-    with progress(quiet=args.quiet) as report:
-        folder = train_sync_classifier(recipe, encoder, on_step=_steps(report, "sync", recipe.num_steps))
-    _show(args, [folder])
+
+    def train(run: SyncTrainArgs, *, on_step: Callable[[int, float], None]) -> Path:
+        return train_sync_classifier(run, encoder, on_step=on_step)
+
+    _run(args, [_Stage("sync", run, run.num_steps)], train)
 
 
 def _world(
@@ -354,15 +285,50 @@ def _world(
     )
 
 
-def _steps(report: Report, stage: str, total: int) -> Callable[[int, float], None]:
-    """Return what a training tells of every step: the number done and the smoothed loss."""
-    return lambda step, loss: report(f"{stage}, loss {loss:.3f}", step / total)
+def _run(
+    args: CommonArgs,
+    stages: Sequence[_Stage[RunT]],
+    train: _Train[RunT],
+    bundle: Callable[[RunT, Path], None] | None = None,
+) -> None:
+    """Train one stage after another, write the bundle where one is asked for, and show the folders.
 
+    Of processes that train together, only the first speaks.
+    """
+    from foleykit.jobs.load import choose_device
+    from foleykit.training.processes import join_processes
 
-def _show(args: CommonArgs, folders: Sequence[Path], *, is_main: bool = True) -> None:
-    """Print the folders that were written; of processes that train together, only the first speaks."""
+    device = choose_device(args.device)
+    is_main = join_processes(device).is_main
+    folders = []
+    with progress(quiet=args.quiet or not is_main) as report:
+        for stage in stages:
+            on_step = _steps(report, stage.name, args.num_steps or stage.num_steps)
+            folders.append(train(_told(stage.run, args, device), on_step=on_step))
+    if is_main and bundle is not None and isinstance(args, StagedArgs) and args.bundle is not None:
+        bundle(_told(stages[-1].run, args, device), args.bundle)
+        folders.append(args.bundle)
     if is_main and args.json:
         print_json({"folders": [str(folder) for folder in folders]})
     elif is_main and not args.quiet:
         for folder in folders:
             print(folder)
+
+
+def _told(run: RunT, args: CommonArgs, device: str) -> RunT:
+    """Return `run` with what every training is told."""
+    return replace(
+        run,
+        num_steps=args.num_steps or run.num_steps,
+        batch_size=args.batch_size or run.batch_size,
+        learning_rate=run.learning_rate if args.learning_rate is None else args.learning_rate,
+        seed=args.seed,
+        device=device,
+        resume=args.resume,
+        checkpoint_every=args.checkpoint_every,
+    )
+
+
+def _steps(report: Report, stage: str, total: int) -> Callable[[int, float], None]:
+    """Return what a training tells of every step: the number done and the smoothed loss."""
+    return lambda step, loss: report(f"{stage}, loss {loss:.3f}", step / total)

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from foleykit.audio.spectral_loss import pooled_energy_error, spectral_errors
+from foleykit.codecs.codec_objective import CodecObjective, CodecObjectiveConfig, Reconstruction
 from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators
-from foleykit.codecs.hifigan_objective import deceiving_losses, judging_losses
 from foleykit.codecs.mel_rvq import MelRvqCodec
 from foleykit.core.errors import ConfigError
 from foleykit.core.types import AudioBatch, Losses
 
 
 @dataclass(frozen=True, kw_only=True)
-class MelRvqObjectiveConfig:
+class MelRvqObjectiveConfig(CodecObjectiveConfig):
     """Weights of the losses, and how codebooks learn."""
 
-    mel_weight: float = 1.0
-    energy_weight: float = 0.5
-    """Of local energies, in the mel and in the waveform: without it noisy bands come out too quiet."""
-    spectral_weight: float = 1.0
-    """Of the waveform's spectra."""
     commitment_weight: float = 0.25
-    adversarial_weight: float = 0.05
-    feature_weight: float = 0.1
-    """Of the discriminators' features."""
     codebook_decay: float = 0.99
     """Of the averages that entries follow."""
     revive_below: float = 0.1
@@ -45,44 +35,25 @@ class MelRvqObjectiveConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reconstruction:
-    """What the codec made of a batch."""
-
-    waveform: Tensor
-    """(B, S)"""
-    mel: Tensor
-    """(B, M, F) before the vocoder"""
-    target: Tensor
-    """(B, M, F) of the batch"""
+class RvqReconstruction(Reconstruction):
     commitment: Tensor
     dead_share: Tensor
     """Share of all entries that were revived in this step."""
 
-    def detach(self) -> Self:
-        """Return the same without a gradient."""
-        return type(self)(
-            waveform=self.waveform.detach(),
-            mel=self.mel.detach(),
-            target=self.target,
-            commitment=self.commitment.detach(),
-            dead_share=self.dead_share,
-        )
 
-
-class MelRvqObjective(nn.Module):
+class MelRvqObjective(CodecObjective):
     """Trains `generator`, the codec, against `discriminator`."""
 
     def __init__(
         self, generator: MelRvqCodec, discriminator: HifiGanDiscriminators, config: MelRvqObjectiveConfig
     ) -> None:
-        super().__init__()
+        super().__init__(discriminator, config)
         self.generator = generator
-        self.discriminator = discriminator
         self.config = config
         for part in (generator.analysis, generator.encoder):
             part.requires_grad_(not config.is_code_fixed)
 
-    def generate(self, batch: AudioBatch, generator: torch.Generator) -> Reconstruction:
+    def generate(self, batch: AudioBatch, generator: torch.Generator) -> RvqReconstruction:
         """Return the batch (B, S), S in whole hops, through the codec, whose codebooks learn from it unless fixed."""
         codec, config = self.generator, self.config
         target = codec.log_mel(batch.waveform)
@@ -96,41 +67,13 @@ class MelRvqObjective(nn.Module):
         mel = codec.mel(quantised)
         noise = torch.randn(codec.vocoder.noise_shape(mel), generator=generator).to(mel.device)
         waveform = codec.vocoder(mel, noise)
-        return Reconstruction(waveform=waveform, mel=mel, target=target, commitment=commitment, dead_share=dead.mean())
+        return RvqReconstruction(
+            waveform=waveform, mel=mel, target=target, commitment=commitment, dead_share=dead.mean()
+        )
 
-    def reconstruction_losses(self, batch: AudioBatch, generated: Reconstruction) -> Losses:
+    def reconstruction_losses(self, batch: AudioBatch, generated: RvqReconstruction) -> Losses:
         """Return what the codec descends on its own."""
-        config, log_mel = self.config, self.generator.log_mel
-        difference = generated.mel - generated.target
-        distance = difference.abs().mean() + 0.5 * difference.square().mean()
-        made, true = log_mel.magnitude(generated.mel), log_mel.magnitude(generated.target)
-        # Attacks carry their energy in few frames and bins; patches of equal weight lose them.
-        mel_energy = pooled_energy_error(made, true, bins=4, frames=8) + pooled_energy_error(
-            made, true, bins=made.shape[1], frames=1
-        )
-        spectral, energy = spectral_errors(generated.waveform, batch.waveform)
-        total = (
-            config.mel_weight * distance
-            + config.energy_weight * (mel_energy + energy)
-            + config.spectral_weight * spectral
-            + config.commitment_weight * generated.commitment
-        )
-        parts = {"mel": distance, "spectral": spectral, "energy": energy, "commitment": generated.commitment}
-        return Losses(
-            total=total,
-            parts={name: part.detach() for name, part in parts.items()} | {"dead_share": generated.dead_share},
-        )
-
-    def judging_losses(self, batch: AudioBatch, generated: Reconstruction) -> Losses:
-        """Return what the discriminators descend."""
-        return judging_losses(self.discriminator, batch.waveform, generated.waveform)
-
-    def deceiving_losses(self, batch: AudioBatch, generated: Reconstruction) -> Losses:
-        """Return what the codec descends besides, against the discriminators."""
-        return deceiving_losses(
-            self.discriminator,
-            batch.waveform,
-            generated.waveform,
-            adversarial_weight=self.config.adversarial_weight,
-            feature_weight=self.config.feature_weight,
-        )
+        total, parts = self.sound_losses(self.generator.log_mel, batch, generated)
+        commitment = generated.commitment
+        own = {"commitment": commitment.detach(), "dead_share": generated.dead_share}
+        return Losses(total=total + self.config.commitment_weight * commitment, parts=parts | own)

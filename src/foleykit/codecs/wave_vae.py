@@ -7,6 +7,7 @@ to half the sample rate.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -104,8 +105,15 @@ class WaveVae(nn.Module):
     def decode(self, latents: Tensor, noise: Tensor) -> Tensor:
         """Return a waveform (B, C, L hop_length) of `latents` (B, C D, L) and Gaussian `noise`, in flat working memory.
 
-        Long latents pass in chunks whose edges see their neighbours. Raises InputError where the channels of `latents`
-        are not whole channels of sound or `noise` is not of `noise_shape(latents)`.
+        Raises InputError as `decode_pieces` does.
+        """
+        return torch.cat(list(self.decode_pieces(latents, noise)), dim=2)
+
+    def decode_pieces(self, latents: Tensor, noise: Tensor) -> Iterator[Tensor]:
+        """Yield what `decode` returns in pieces (B, C, n), made of chunks of latents whose edges see their neighbours.
+
+        Raises InputError where the channels of `latents` are not whole channels of sound or `noise` is not of
+        `noise_shape(latents)`.
         """
         width, per_latent = self.config.latent_width, self.config.mel_vae.downsampling
         if latents.ndim != 3 or not latents.shape[1] or latents.shape[1] % width:
@@ -114,11 +122,10 @@ class WaveVae(nn.Module):
             raise InputError(f"noise beside these latents is {self.noise_shape(latents)}, not {tuple(noise.shape)}")
         single = latents.unflatten(1, (-1, width)).flatten(0, 1)
         length, hop_length = single.shape[2], self.config.hop_length
-        pieces = []
         for start in range(0, length, CHUNK_FRAMES):
             stop = min(start + CHUNK_FRAMES, length)
             left, right = max(0, start - CONTEXT_FRAMES), min(stop + CONTEXT_FRAMES, length)
             mel = self.mel_vae.decode(single[:, :, left:right])
             made = self.vocoder(mel, noise[:, :, left * per_latent : right * per_latent])
-            pieces.append(made[:, (start - left) * hop_length : (stop - left) * hop_length])
-        return torch.cat(pieces, dim=1).unflatten(0, (len(latents), -1))
+            own = made[:, (start - left) * hop_length : (stop - left) * hop_length]
+            yield own.unflatten(0, (len(latents), -1))

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foleykit.core.errors import MediaError
+from foleykit.core.suffixes import MEDIA_SUFFIXES
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".ts")
-SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac")
-MEDIA_SUFFIXES = (*SOUND_SUFFIXES, *VIDEO_SUFFIXES)
 OWN_ENDING = ".foley"
 """What `foley generate` appends to a video's name; it is no part of the id."""
 

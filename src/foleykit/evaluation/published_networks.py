@@ -11,13 +11,13 @@ from torch import Tensor
 from foleykit.audio.files import read_waveform
 from foleykit.core.checkpoint import sha256
 from foleykit.core.errors import ModelError
+from foleykit.core.suffixes import VIDEO_SUFFIXES
 from foleykit.encoders.audio.cnn14 import Cnn14Encoder
 from foleykit.encoders.audio.passt import PasstEncoder, pad_to_whole
 from foleykit.encoders.audio.vggish import VggishEncoder
 from foleykit.encoders.visual.imagebind import ImageBindEncoder
 from foleykit.evaluation.metrics.paired_cosine import paired_cosine
 from foleykit.evaluation.networks import NetworkName, PairNetwork, SoundFeatures, SoundNetwork
-from foleykit.evaluation.pairing import VIDEO_SUFFIXES
 from foleykit.evaluation.protocols import ProtocolName
 from foleykit.video.io import VideoReader
 from foleykit.video.probe import probe

@@ -14,16 +14,16 @@ from foleykit.audio.files import read_waveform
 from foleykit.core.errors import MediaError
 from foleykit.core.progress import Report as Progress
 from foleykit.core.progress import no_report
+from foleykit.core.suffixes import VIDEO_SUFFIXES
 from foleykit.evaluation import metrics
 from foleykit.evaluation.metrics.envelope_correlation import energy_envelope_db, envelope_correlation
 from foleykit.evaluation.metrics.intervals import Estimate, bootstrap_percentile
 from foleykit.evaluation.metrics.onset_f1 import OnsetCounts, onset_counts
 from foleykit.evaluation.onsets import OnsetConfig, detect_onsets
-from foleykit.evaluation.pairing import VIDEO_SUFFIXES
 from foleykit.evaluation.report import Report, Row
 from foleykit.evaluation.visual_impacts import VisualImpactConfig, visual_impacts
 
-SOUND_SUFFIXES = (".wav", ".flac", *VIDEO_SUFFIXES)
+PARTNER_SUFFIXES = (".wav", ".flac", *VIDEO_SUFFIXES)
 
 RECORDED = "recorded"
 """What the column `sound` of a folder's metadata.csv begins with where the sound is the scene's own."""
@@ -124,7 +124,7 @@ def evaluate_real(
 
 def _listen(path: Path, generated: Path, protocol: RealProtocol) -> _Heard | str:
     """Return the onsets of a video and its generated sound, or why it is left out."""
-    partners = [generated / (path.stem + suffix) for suffix in SOUND_SUFFIXES]
+    partners = [generated / (path.stem + suffix) for suffix in PARTNER_SUFFIXES]
     partner = next((candidate for candidate in partners if candidate.is_file()), None)
     if partner is None:
         return "no generated sound"

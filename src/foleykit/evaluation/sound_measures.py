@@ -16,6 +16,7 @@ from foleykit.audio.files import read_waveform
 from foleykit.audio.loudness import measure_loudness
 from foleykit.audio.resample import fit_length, resample
 from foleykit.core.errors import InputError, MediaError, MediaWarning
+from foleykit.core.suffixes import VIDEO_SUFFIXES
 from foleykit.evaluation.metrics.alignment_shift import alignment_shift
 from foleykit.evaluation.metrics.ambience_to_action import ambience_to_action_db
 from foleykit.evaluation.metrics.clipping import clipped_share
@@ -31,7 +32,7 @@ from foleykit.evaluation.metrics.quietest_window import quietest_window
 from foleykit.evaluation.metrics.spectral_error import log_spectral_distance, multi_resolution_stft_error
 from foleykit.evaluation.metrics.sync_score import sync_score
 from foleykit.evaluation.onsets import ANALYSIS_RATE, OnsetConfig, onset_course
-from foleykit.evaluation.pairing import VIDEO_SUFFIXES, LeftOut, Pair
+from foleykit.evaluation.pairing import LeftOut, Pair
 from foleykit.video.probe import probe
 
 QUIET_SECONDS = 0.5

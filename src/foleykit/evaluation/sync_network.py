@@ -16,8 +16,8 @@ from foleykit.audio.files import read_waveform
 from foleykit.core.checkpoint import frozen, save_weights, sha256, weights_digest, with_weights
 from foleykit.core.config import from_dict, save_config
 from foleykit.core.errors import MediaError, ModelError
+from foleykit.core.suffixes import VIDEO_SUFFIXES
 from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
-from foleykit.evaluation.pairing import VIDEO_SUFFIXES
 from foleykit.evaluation.sync_classifier import SHIPPED, SyncClassifier
 from foleykit.video.io import VideoReader
 from foleykit.video.probe import probe

@@ -18,6 +18,7 @@ from foleykit.audio.ambient import AmbientClip
 from foleykit.core.errors import UsageError
 from foleykit.core.progress import Report
 from foleykit.core.ranges import Cue
+from foleykit.core.signals import Signal
 from foleykit.core.types import VideoFeatures
 from foleykit.encoders.text.words import words_in
 from foleykit.jobs.ambience import background_stretch, is_silent
@@ -104,7 +105,7 @@ class Adapter(Protocol):
         clip: AmbientClip | None,
         num_samples: int,
         progress: Callable[[float], None],
-    ) -> Iterator[NDArray[np.float32]]:
+    ) -> Iterator[Signal]:
         """Yield a waveform (1, `num_samples`) for a scene, in the ambience of `clip` where the model hears one.
 
         Then yield what it becomes by each of the settings' re-rolls, one after another.
@@ -205,7 +206,7 @@ class AvLdmAdapter:
         clip: AmbientClip | None,
         num_samples: int,
         progress: Callable[[float], None],
-    ) -> Iterator[NDArray[np.float32]]:
+    ) -> Iterator[Signal]:
         assert clip is not None
         asked = partial(
             self._model.versions,
@@ -282,7 +283,7 @@ class FoleyGenAdapter:
         clip: AmbientClip | None,
         num_samples: int,
         progress: Callable[[float], None],
-    ) -> Iterator[NDArray[np.float32]]:
+    ) -> Iterator[Signal]:
         yield self._model.generate(
             scene.frame_features,
             num_samples=num_samples,
@@ -413,7 +414,7 @@ class TextVideoAdapter:
         clip: AmbientClip | None,
         num_samples: int,
         progress: Callable[[float], None],
-    ) -> Iterator[NDArray[np.float32]]:
+    ) -> Iterator[Signal]:
         assert isinstance(scene.features, TextVideoFeatures)
         return self._model.versions(
             scene.features,

@@ -13,14 +13,9 @@ from numpy.typing import NDArray
 
 from foleykit.audio.files import read_waveform
 from foleykit.core.errors import MediaError, UsageError
+from foleykit.core.suffixes import MEDIA_SUFFIXES
 from foleykit.jobs.ambience import MAX_RECORDING_SECONDS, middle_of
 
-SOUND_SUFFIXES = frozenset(
-    {".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".amr", ".aif", ".aiff", ".mka"}
-)
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".3gp", ".mpg", ".mpeg", ".ts", ".mts"}
-)
 TABLE_COLUMNS = ("path", "scene", "captions", "licence")
 CAPTION_SEPARATOR = "|"
 
@@ -119,5 +114,5 @@ def _media_below(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in SOUND_SUFFIXES | VIDEO_SUFFIXES:
+            if not name.startswith(".") and Path(name).suffix.lower() in MEDIA_SUFFIXES:
                 yield Path(folder, name)

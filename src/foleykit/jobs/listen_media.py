@@ -10,8 +10,8 @@ from pathlib import Path
 
 from foleykit.audio.files import read_waveform
 from foleykit.core.errors import MediaError, MediaWarning, UsageError
+from foleykit.core.suffixes import MEDIA_SUFFIXES, VIDEO_SUFFIXES
 from foleykit.jobs.embedding import has_pictures
-from foleykit.jobs.library_media import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from foleykit.video.encode import Waveform, write_video
 from foleykit.video.info import VideoInfo
 from foleykit.video.io import VideoReader
@@ -56,7 +56,7 @@ def media_by_stem(folder: Path) -> dict[str, Path]:
         raise UsageError(f"{folder}: no such folder")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        is_media = path.suffix.lower() in SOUND_SUFFIXES | VIDEO_SUFFIXES
+        is_media = path.suffix.lower() in MEDIA_SUFFIXES
         if path.name.startswith(".") or not is_media or not path.is_file():
             continue
         if path.stem in found:
@@ -114,4 +114,5 @@ def _sound_of(path: Path) -> tuple[Waveform, int]:
     track = read_audio_track(info)
     if track is None:
         raise MediaError(f"{path}: {info.audio_problem or 'holds no sound'}")
-    return track
+    waveform, rate = track
+    return waveform[:, :], rate

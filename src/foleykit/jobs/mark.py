@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from foleykit.core.errors import UsageError
+from foleykit.core.signals import blocks_of
 from foleykit.jobs.soundtrack import Soundtrack, Watermark
 from foleykit.jobs.speech import Speech, Utterance
 from foleykit.watermark import PUBLIC_KEY, embed
@@ -25,7 +26,10 @@ def mark(soundtrack: Soundtrack, key: bytes = PUBLIC_KEY) -> Soundtrack:
     The message is the first 16 bits of the SHA-256 of the unmarked samples: it names the take and nothing else, and a
     replay writes the same one. The original sound is not touched.
     """
-    content = hashlib.sha256(np.ascontiguousarray(soundtrack.generated).data).hexdigest()
+    digest = hashlib.sha256()
+    for block in blocks_of(soundtrack.generated):
+        digest.update(np.ascontiguousarray(block).data)
+    content = digest.hexdigest()
     message = content[:4]
     parts = () if soundtrack.action is None else (soundtrack.action,)
     marked = embed(soundtrack.generated, soundtrack.model_rate, int(message, 16), key, parts=parts)
@@ -68,7 +72,7 @@ def _marked_speech(speech: Speech | None, message: int, key: bytes, shift: int) 
         hops, before = divmod(utterance.first, grid)
         sound = np.pad(utterance.waveform, ((0, 0), (before, 0)))
         with_mark = embed(sound, speech.sample_rate, message, key, shift=shift + hops).waveform
-        return replace(utterance, waveform=with_mark[:, before:])
+        return replace(utterance, waveform=with_mark[:, before : sound.shape[1]])
 
     return replace(speech, utterances=tuple(map(marked, speech.utterances)))
 

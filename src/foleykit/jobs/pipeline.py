@@ -10,14 +10,12 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from foleykit.audio.ambient import AmbientClip
 from foleykit.audio.voice import EspeakVoice, Voice
 from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.core.ranges import Line
+from foleykit.core.signals import Signal
 from foleykit.jobs.adapters import Model, Scene, adapter_of
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
 from foleykit.jobs.judge import Judge
@@ -254,7 +252,7 @@ class FoleyPipeline:
         """Yield what the model makes, and then what each of the re-rolls makes of it."""
         rate = self.model.config.sample_rate
         sounds = self._versions(scene, settings, clip, "generate", report)
-        actions: Iterator[NDArray[np.float32]] | None = None
+        actions: Iterator[Signal] | None = None
         if with_stems:
             quiet = self.adapter.own_ambience(scene, replace(settings, ambient="quiet"))
             actions = self._versions(scene, settings, quiet, "action", report)
@@ -274,7 +272,7 @@ class FoleyPipeline:
 
     def _versions(
         self, scene: Scene, settings: Settings, clip: AmbientClip | None, stage: str, report: Report
-    ) -> Iterator[NDArray[np.float32]]:
+    ) -> Iterator[Signal]:
         report(stage, 0)
         num_samples = max(1, round((scene.end - scene.start) * self.model.config.sample_rate))
 
@@ -297,7 +295,7 @@ class FoleyPipeline:
         own = read_original(info, config.sample_rate)
         if own is None:
             raise MediaError(f"{info.path} has no sound of its own; use another ambience than original")
-        stretch = quietest_stretch(own.mean(0, keepdims=True), config.sample_rate, config.ambient_samples)
+        stretch = quietest_stretch(own[:, :].mean(0, keepdims=True), config.sample_rate, config.ambient_samples)
         if stretch is None:
             raise MediaError(f"the sound of {info.path} is silent; use the ambience quiet instead of original")
         return AmbientClip(name="original", waveform=stretch)

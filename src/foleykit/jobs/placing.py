@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foleykit.audio.loudness import normalise
-from foleykit.audio.mix import duck_gain
+from foleykit.audio.mix import duck
 from foleykit.core.errors import UsageError
 from foleykit.core.progress import Report
 from foleykit.core.ranges import Reroll
+from foleykit.core.signals import Signal, between, blocks_of, write_blocks, zeros
 from foleykit.jobs.adapters import Scene
 from foleykit.jobs.mark import mark, mark_like
 from foleykit.jobs.original import read_original
-from foleykit.jobs.soundtrack import OUTPUT_RATE, Settings, Soundtrack, Splice
+from foleykit.jobs.soundtrack import OUTPUT_RATE, Course, Settings, Soundtrack, Splice
 from foleykit.video.info import VideoInfo
 
 FADE_SECONDS = 0.02
 """Ramp between the original and the new sound where the new sound does not fill the video."""
 
 
-def place(generated: NDArray[np.float32], scene: Scene, sample_rate: int) -> NDArray[np.float32]:
+def place(generated: Signal, scene: Scene, sample_rate: int) -> Signal:
     """Return `generated` (1, S) at its time in the whole video, with silence around it."""
     num_samples = max(1, round(scene.info.duration * sample_rate))
-    before = round(scene.start * sample_rate)
-    if before == 0 and generated.shape[-1] >= num_samples:
-        return generated[:, :num_samples]
-    whole = np.zeros((1, num_samples), np.float32)
-    part = whole[:, before : before + generated.shape[-1]]
-    part[:] = generated[:, : part.shape[-1]]
-    return whole
+    return write_blocks(zeros(1, num_samples), blocks_of(generated), at=round(scene.start * sample_rate))
 
 
 def finish(alone: Soundtrack, scene: Scene, watermark_key: bytes, report: Report) -> Soundtrack:
     """Return a generated sound marked, beside the video's own, at its level."""
-    # A long sound is held once: marked, it takes the place of what was generated.
     if alone.settings.is_marked:
         report("mark", 0)
         alone = mark(alone, watermark_key)
@@ -54,10 +48,9 @@ def with_original(alone: Soundtrack, scene: Scene) -> Soundtrack:
     Outside the span only the original is heard, whatever becomes of it inside.
     """
     settings = alone.settings
-    is_partial = scene.start > 0 or scene.end < scene.info.duration
-    inside = span_weight(scene, alone.num_samples) if is_partial else None
+    inside = span_weight(scene)
     alone = replace(alone, generated_weight=inside)
-    if settings.original == "replace" and not is_partial:
+    if settings.original == "replace" and inside is None:
         return alone
     original = read_original(scene.info, OUTPUT_RATE)
     if original is None:
@@ -65,25 +58,49 @@ def with_original(alone: Soundtrack, scene: Scene) -> Soundtrack:
     match settings.original:
         case "replace":
             assert inside is not None
-            weight: NDArray[np.float32] | None = 1 - inside
+            weight: Course | None = inside.outside
         case "keep":
             weight = None
         case "duck":
-            weight = duck_gain(alone.waveform, OUTPUT_RATE)
+            weight = duck(alone.blocks(), OUTPUT_RATE)
         case _:
             assert_never(settings.original)
     return replace(alone, original=original, original_weight=weight)
 
 
-def span_weight(scene: Scene, num_samples: int) -> NDArray[np.float32]:
-    """Return (S,): 1 inside the span, 0 outside, with short ramps inside it where it does not end with the video."""
-    time = np.arange(num_samples) / OUTPUT_RATE
-    weight = np.ones(num_samples, np.float32)
-    if scene.start > 0:
-        weight *= np.clip((time - float(scene.start)) / FADE_SECONDS, 0, 1)
-    if scene.end < scene.info.duration:
-        weight *= np.clip((float(scene.end) - time) / FADE_SECONDS, 0, 1)
-    return weight
+@dataclass(frozen=True, kw_only=True)
+class SpanWeight:
+    """1 inside a span, 0 outside, with short ramps inside it where it does not begin or end with the video."""
+
+    start: float | None
+    """Second at which it begins; None is the beginning of the video."""
+    end: float | None
+    """Second at which it ends; None is the end of the video."""
+
+    def __call__(self, start: int, stop: int, /) -> NDArray[np.float32]:
+        """Return the weights (stop - start,) of samples `start` to `stop`."""
+        time = np.arange(start, stop) / OUTPUT_RATE
+        weight = np.ones(stop - start, np.float32)
+        if self.start is not None:
+            weight *= np.clip((time - self.start) / FADE_SECONDS, 0, 1)
+        if self.end is not None:
+            weight *= np.clip((self.end - time) / FADE_SECONDS, 0, 1)
+        return weight
+
+    def outside(self, start: int, stop: int, /) -> NDArray[np.float32]:
+        """Return what is missing from 1."""
+        return 1 - self(start, stop)
+
+
+def span_weight(scene: Scene) -> SpanWeight | None:
+    """Return the weight of new sound in a scene; None where it is all of the video."""
+    is_late, is_early = scene.start > 0, scene.end < scene.info.duration
+    if not (is_late or is_early):
+        return None
+    return SpanWeight(
+        start=float(scene.start) if is_late else None,
+        end=float(scene.end) if is_early else None,
+    )
 
 
 def check_ranges(info: VideoInfo, settings: Settings) -> None:
@@ -113,7 +130,8 @@ def reroll(earlier: Soundtrack, alone: Soundtrack, asked: Reroll, scene: Scene, 
         alone = mark_like(alone, earlier.watermark, watermark_key)
     splice = Splice(earlier=earlier, first=round(asked.start * OUTPUT_RATE), stop=round(asked.end * OUTPUT_RATE))
     later = with_original(alone, scene).with_gain(earlier.root.gain_db)
-    heard = np.concatenate(list(later.blocks()), axis=-1)[:, splice.first : splice.stop]
+    none = np.zeros((later.num_channels, 0), np.float32)
+    heard = np.concatenate([none, *between(later.blocks(), splice.first, splice.stop)], axis=-1)
     # Only what is new can be lowered where it would pass the ceiling.
     ceiling_db = normalise(heard, OUTPUT_RATE, target_lufs=None)
     return replace(later, gain_db=later.gain_db + ceiling_db, splice=splice)

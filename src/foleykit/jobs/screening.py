@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foleykit.core.signals import Signal
 from foleykit.data.filtering import loudest_db
 from foleykit.data.taggers import SignalTagger
 
@@ -92,8 +93,8 @@ def screen(takes: Sequence[Heard], refused: tuple[Unwanted, ...]) -> Screening:
     return Screening(refused=refused, seed=(clean[0] if clean else least).seed, takes=tuple(takes))
 
 
-def listen(waveform: NDArray[np.float32], sample_rate: int, seed: int) -> Heard:
-    """Return what the tagger hears in a mono `waveform` (S,), window by window."""
+def listen(waveform: Signal, sample_rate: int, seed: int) -> Heard:
+    """Return what the tagger hears in the first channel of `waveform` (C, S), window by window."""
     tagger = SignalTagger()
     tags = [
         tagger(window, sample_rate)
@@ -107,8 +108,9 @@ def listen(waveform: NDArray[np.float32], sample_rate: int, seed: int) -> Heard:
     )
 
 
-def _windows(waveform: NDArray[np.float32], sample_rate: int) -> list[NDArray[np.float32]]:
-    """Return overlapping windows of `waveform`, the last of which ends with it."""
+def _windows(waveform: Signal, sample_rate: int) -> Iterator[NDArray[np.float32]]:
+    """Yield overlapping windows (n,) of `waveform` (C, S), the last of which ends with it."""
     size = round(WINDOW_SECONDS * sample_rate)
-    last = max(0, len(waveform) - size)
-    return [waveform[start : start + size] for start in (*range(0, last, size // 2), last)]
+    last = max(0, waveform.shape[1] - size)
+    for start in (*range(0, last, size // 2), last):
+        yield waveform[:, start : start + size][0]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from foleykit.audio.mix import to_channels
 from foleykit.audio.resample import StreamResampler, fit_length
 from foleykit.core.errors import InputError, UsageError
 from foleykit.core.ranges import MAX_TEXT, Cue, Line, Reroll, check_apart
+from foleykit.core.signals import Signal
 from foleykit.jobs.outputs import all_or_none, check_outputs
 from foleykit.jobs.provenance import Note, make_note
 from foleykit.jobs.screening import Screening
@@ -140,6 +141,14 @@ class Watermark:
     """Where in its pattern the mark begins, in hops."""
 
 
+class Course(Protocol):
+    """A gain over time."""
+
+    def __call__(self, start: int, stop: int, /) -> NDArray[np.float32]:
+        """Return the gains (stop - start,) of samples `start` to `stop`."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Splice:
     """An earlier soundtrack, and the stretch in which a later one is heard instead."""
@@ -172,28 +181,28 @@ class Splice:
 class Soundtrack:
     """Sound for one video, exactly as long as its pictures.
 
-    The parts are kept as the model made them and are resampled, weighed and summed block by block when they are
-    written, so that a long soundtrack needs little memory.
+    The parts are kept as the model made them, on disk where they are long, and are resampled, weighed and summed block
+    by block when they are written, so that a soundtrack of any length needs little memory.
     """
 
     video: VideoInfo
     """Where the pictures are."""
     num_samples: int
     """Length at `sample_rate`."""
-    generated: NDArray[np.float32]
+    generated: Signal
     """(1, S) action and ambience at `model_rate`."""
     model_rate: int
     settings: Settings
     ambience: str
     """Name of the ambient clip that was asked for."""
-    action: NDArray[np.float32] | None = None
+    action: Signal | None = None
     """(1, S) at `model_rate`: the same seed generated with the quiet ambient clip; None without stems."""
-    original: NDArray[np.float32] | None = None
+    original: Signal | None = None
     """(C, S) at `sample_rate`: the video's own track, where it is heard."""
-    generated_weight: NDArray[np.float32] | None = None
-    """(S,) gain of the generated sound over time at `sample_rate`; None is 1 throughout."""
-    original_weight: NDArray[np.float32] | None = None
-    """(S,) gain of the original over time at `sample_rate`; None is 1 throughout."""
+    generated_weight: Course | None = None
+    """Gain of the generated sound over time at `sample_rate`; None is 1 throughout."""
+    original_weight: Course | None = None
+    """Gain of the original over time at `sample_rate`; None is 1 throughout."""
     speech: Speech | None = None
     """The transcript as it is spoken, at `sample_rate`; None without one."""
     gain_db: float = 0.0
@@ -212,7 +221,7 @@ class Soundtrack:
 
     @property
     def num_channels(self) -> int:
-        return 1 if self.original is None else len(self.original)
+        return 1 if self.original is None else self.original.shape[0]
 
     @property
     def seconds(self) -> float:
@@ -266,13 +275,14 @@ class Soundtrack:
         for block in sources:
             span = slice(position, position + block.shape[-1])
             if self.generated_weight is not None:
-                block = block * self.generated_weight[span]
+                block = block * self.generated_weight(span.start, span.stop)
             block = to_channels(block, self.num_channels)
             if speech is not None:
                 block = block + to_channels(speech.between(span.start, span.stop), self.num_channels)
             if original is not None:
                 heard = original[:, span]
-                block = block + (heard if self.original_weight is None else heard * self.original_weight[span])
+                weight = self.original_weight
+                block = block + (heard if weight is None else heard * weight(span.start, span.stop))
             yield block * gain
             position = span.stop
 
@@ -310,7 +320,7 @@ class Soundtrack:
     def write(self, path: Path, *, audio_codec: AudioCodec | None = None) -> bool:
         """Write to `path` as `save` does, without its checks; return whether picture packets were copied untouched."""
         if path.suffix.lower() in SOUND_SUFFIXES:
-            write_waveform(path, self.waveform, self.sample_rate, note=self.note(has_pictures=False).text())
+            write_waveform(path, self.blocks(), self.sample_rate, note=self.note(has_pictures=False).text())
             return False
         note = self.note(has_pictures=True).text()
         return mux(
@@ -320,11 +330,9 @@ class Soundtrack:
     def write_stem(self, path: Path, stem: StemName) -> None:
         """Write one stem as 32-bit float WAV."""
         note = "" if stem == "original" else self.note(has_pictures=False).text()
-        write_waveform(path, np.concatenate(list(self.blocks(stem)), axis=-1), self.sample_rate, note=note)
+        write_waveform(path, self.blocks(stem), self.sample_rate, note=note)
 
-    def _resampled(
-        self, waveform: NDArray[np.float32] | None, *, minus: NDArray[np.float32] | None = None
-    ) -> Iterator[NDArray[np.float32]]:
+    def _resampled(self, waveform: Signal | None, *, minus: Signal | None = None) -> Iterator[NDArray[np.float32]]:
         """Yield blocks (1, n) at `sample_rate`, `num_samples` in all."""
         assert waveform is not None
         step = BLOCK_SECONDS * self.model_rate

@@ -6,11 +6,9 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from foleykit.audio.ambient import AmbientClip
 from foleykit.core.progress import Report
+from foleykit.core.signals import Signal, stretch
 from foleykit.jobs.adapters import Scene
 from foleykit.jobs.judge import Judge
 from foleykit.jobs.screening import Heard, Unwanted, listen, screen
@@ -20,7 +18,7 @@ from foleykit.jobs.soundtrack import Soundtrack
 
 def unwanted_beside(clip: AmbientClip, sample_rate: int, unwanted: tuple[Unwanted, ...]) -> tuple[Unwanted, ...]:
     """Return `unwanted` without what the ambience `clip` asks for itself, which a warning tells."""
-    wanted = listen(clip.waveform[0], sample_rate, seed=0).found(unwanted)
+    wanted = listen(clip.waveform, sample_rate, seed=0).found(unwanted)
     if wanted:
         warnings.warn(
             f'{" and ".join(wanted)} is heard in the ambience "{clip.name}" and so not kept out of the result',
@@ -45,7 +43,7 @@ def screened(
     for seed in seeds:
         take = make(seed)
         report("listen", 0)
-        heard.append(listen(generated_part(take, scene)[0], take.model_rate, seed))
+        heard.append(listen(generated_part(take, scene), take.model_rate, seed))
         report("listen", 1)
         screening = screen(heard, unwanted)
         if screening.seed == seed:
@@ -63,17 +61,17 @@ def screened(
 def judged(soundtrack: Soundtrack, scene: Scene, judge: Judge, report: Report) -> Soundtrack:
     """Return `soundtrack` with what `judge` says of its generated part; what is still unwanted in it is a fault."""
     report("judge", 0)
-    verdict = judge(generated_part(soundtrack, scene), soundtrack.model_rate, soundtrack.settings.seed)
+    verdict = judge(generated_part(soundtrack, scene)[:, :], soundtrack.model_rate, soundtrack.settings.seed)
     report("judge", 1)
     if soundtrack.screening is not None:
         verdict = replace(verdict, faults=(*verdict.faults, *soundtrack.screening.found))
     return replace(soundtrack, verdict=verdict)
 
 
-def generated_part(soundtrack: Soundtrack, scene: Scene) -> NDArray[np.float32]:
+def generated_part(soundtrack: Soundtrack, scene: Scene) -> Signal:
     """Return what the model made of the scene (1, S) at its own rate."""
     first, last = (round(time * soundtrack.model_rate) for time in (scene.start, scene.end))
-    return soundtrack.generated[:, first : max(last, first + 1)]
+    return stretch(soundtrack.generated, first, max(last, first + 1))
 
 
 def best_of(takes: Iterable[Soundtrack]) -> tuple[Soundtrack, Selection]:

@@ -19,7 +19,8 @@ from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.evaluation.sync_classifier import SyncClassifier, SyncClassifierConfig
 from foleykit.evaluation.sync_network import save_encoder
 from foleykit.recipes.avldm_batches import PCM_SCALE, step_rng
-from foleykit.recipes.world_data import WorldDataArgs, once_per_video, open_world
+from foleykit.recipes.run_args import RunArgs
+from foleykit.recipes.world_data import once_per_video, open_world
 from foleykit.training.loop import Run, TrainingConfig, fit
 from foleykit.world.cache import CachedVideo
 
@@ -28,19 +29,12 @@ JUDGED_SHIFT = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
-class SyncTrainArgs:
-    """One run."""
+class SyncTrainArgs(RunArgs):
+    """One run; the classifier comes to lie in the folder `sync` of its run folder."""
 
-    data: WorldDataArgs
-    output: Path
-    """Run folder; the classifier comes to lie in its folder `sync`."""
     num_steps: int = 1600
     batch_size: int = 48
     learning_rate: float = 2e-3
-    seed: int = 0
-    device: str = "cpu"
-    resume: bool = True
-    checkpoint_every: int = 200
 
 
 @dataclass(frozen=True, kw_only=True)

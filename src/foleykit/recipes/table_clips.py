@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from foleykit.audio.files import read_waveform, write_waveform
 from foleykit.core.errors import MediaError
 from foleykit.core.progress import Report as Progress
+from foleykit.core.suffixes import VIDEO_SUFFIXES
 from foleykit.core.types import VideoFeatures
 from foleykit.evaluation.clips import read_clip
-from foleykit.evaluation.pairing import VIDEO_SUFFIXES
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.recipes.avldm_batches import PCM_SCALE
 from foleykit.recipes.avldm_evaluation import WorldSetArgs, clip_frames, spans_of, write_world_reference

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foleykit.core.errors import MediaWarning
+from foleykit.core.signals import Signal, zeros
 from foleykit.core.timeline import Timeline
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
 from foleykit.video.probe import exact, open_media, packets_of, probe, sound_stream
@@ -75,10 +76,8 @@ def _frames(container: InputContainer, stream: AudioStream, failures: list[float
             failures.append((packet.duration or 0) * time_base)
 
 
-def read_audio_track(
-    source: str | Path | VideoInfo, limits: MediaLimits = DEFAULT_LIMITS
-) -> tuple[NDArray[np.float32], int] | None:
-    """Return (waveform (C, S) float32, sample rate) that starts with the first picture and lasts as long as they do.
+def read_audio_track(source: str | Path | VideoInfo, limits: MediaLimits = DEFAULT_LIMITS) -> tuple[Signal, int] | None:
+    """Return (waveform (C, S), sample rate) that starts with the first picture and lasts as long as they do.
 
     A late track is padded in front, an early one trimmed; encoder priming and edit lists are respected. S is
     `round(duration * sample_rate)`. Channels are in the file's order, not mixed down. Returns None for a video without
@@ -89,7 +88,7 @@ def read_audio_track(
         if info.audio_problem:
             _warn(f"{info.path.name} is treated as silent: {info.audio_problem}")
         return None
-    waveform: NDArray[np.float32] | None = None
+    waveform: Signal | None = None
     failures: list[float] = []
     with open_media(info.path) as container:
         stream, _ = sound_stream(container)
@@ -98,7 +97,7 @@ def read_audio_track(
             if waveform is None:
                 sample_rate = frame.sample_rate
                 timeline = Timeline.from_seconds(info.duration, sample_rate)
-                waveform = np.zeros((frame.layout.nb_channels, timeline.num_samples), np.float32)
+                waveform = zeros(frame.layout.nb_channels, timeline.num_samples)
                 placer = _Placer(info.start_time, sample_rate)
             if frame.sample_rate == sample_rate:
                 _add(waveform, to_float(frame), placer.place(frame))
@@ -110,14 +109,14 @@ def read_audio_track(
     return waveform, sample_rate
 
 
-def _add(waveform: NDArray[np.float32], samples: NDArray[np.float32], position: int) -> None:
+def _add(waveform: Signal, samples: NDArray[np.float32], position: int) -> None:
     """Write the part of `samples` (C, s) that falls inside `waveform` at `position`; a single channel fills all."""
     first, last = max(position, 0), min(position + samples.shape[1], waveform.shape[1])
     if first >= last:
         return
     part = samples[:, first - position : last - position]
     if part.shape[0] != waveform.shape[0]:
-        part = part.mean(axis=0, keepdims=True)
+        part = np.broadcast_to(part.mean(axis=0), (waveform.shape[0], last - first))
     waveform[:, first:last] = part
 
 

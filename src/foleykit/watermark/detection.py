@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foleykit.audio.resample import resampled_length
+from foleykit.audio.resample import fit_length, resample
 from foleykit.core.errors import InputError
 from foleykit.watermark.code import PUBLIC_KEY, read_chips, signs
-from foleykit.watermark.spectrum import FRAME, HOP, RATE, at_rate, frames_of, inside_bins, num_frames, power_of
+from foleykit.watermark.spectrum import FRAME, HOP, RATE, frames_of, inside_bins, num_frames, power_of
 from foleykit.watermark.tiles import (
     PERIOD_HOPS,
     Plane,
@@ -124,7 +124,8 @@ def _detect_part(waveform: NDArray[np.float32], sample_rate: int, key: bytes, sp
         raise InputError(
             f"a detector needs (channels, samples) at 8 kHz or more; got {waveform.shape} at {sample_rate} Hz"
         )
-    sound = at_rate(waveform, sample_rate, RATE, max(1, resampled_length(waveform.shape[-1], sample_rate, RATE)))
+    sound = resample(waveform, sample_rate, RATE)
+    sound = fit_length(sound, max(1, sound.shape[-1]))
     power = power_of(frames_of(sound, 0, num_frames(sound.shape[-1])))
     audible = float(((power @ inside_bins()) > _AUDIBLE_POWER).sum() * HOP / RATE)
     plane = plane_of(power, float(power.max()))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foleykit.audio.resample import resampled_length
+from foleykit.audio.resample import resample_blocks
 from foleykit.core.errors import InputError
+from foleykit.core.signals import Signal, blocks_of, zeros
 from foleykit.watermark.code import NUM_SLOTS, PUBLIC_KEY, marked_signs, signs
 from foleykit.watermark.spectrum import (
     FRAME,
@@ -18,7 +20,7 @@ from foleykit.watermark.spectrum import (
     NUM_BANDS,
     RATE,
     SLOT_HOPS,
-    at_rate,
+    at_mark_rate,
     frames_of,
     inside_bins,
     levels_of,
@@ -42,9 +44,9 @@ _CENTRE = 1
 class Marked:
     """A sound with its mark."""
 
-    waveform: NDArray[np.float32]
+    waveform: Signal
     """(C, S)"""
-    parts: tuple[NDArray[np.float32], ...]
+    parts: tuple[Signal, ...]
     """What was given as `parts`, changed in the same places by the same factors."""
     snr_db: float
     """Level of the sound over that of the mark; inf where nothing was marked."""
@@ -53,12 +55,12 @@ class Marked:
 
 
 def embed(
-    waveform: NDArray[np.float32],
+    waveform: Signal,
     sample_rate: int,
     message: int,
     key: bytes = PUBLIC_KEY,
     *,
-    parts: tuple[NDArray[np.float32], ...] = (),
+    parts: tuple[Signal, ...] = (),
     shift: int | None = None,
 ) -> Marked:
     """Return `waveform` (C, S) with a mark that carries the 16 bits of `message` for who knows `key`.
@@ -67,31 +69,29 @@ def embed(
     whose sum is `waveform`, or some of them: the same gains are applied to them, so that sums stay sums.
     Of the offsets at which the pattern may start, all alike to the detector, the one is taken with which the sound
     agrees best already: that costs no distortion (informed embedding, Cox et al. 1999). `shift` names an offset
-    instead, with which the mark continues that of another version of the sound. Memory beyond the waveforms themselves
-    does not grow with the length, at 16 kHz. Digital silence stays silence.
+    instead, with which the mark continues that of another version of the sound. Memory does not grow with the length.
+    Digital silence stays silence.
 
     Raises InputError for a rate under 8 kHz, an empty waveform, a part of another shape, or a message beyond 16 bits.
     """
-    if waveform.ndim != 2 or waveform.shape[-1] == 0 or sample_rate < 8000:
+    if len(waveform.shape) != 2 or waveform.shape[1] == 0 or sample_rate < 8000:
         raise InputError(
             f"a mark needs a waveform (channels, samples) at 8 kHz or more; got {waveform.shape} at {sample_rate} Hz"
         )
     if any(part.shape != waveform.shape for part in parts):
         raise InputError(f"parts have the shape of the whole, {waveform.shape}")
     tiles = marked_signs(key, message)
-    length = resampled_length(waveform.shape[-1], sample_rate, RATE)
-    sounds = [at_rate(sound, sample_rate, RATE, length) for sound in (waveform, *parts)]
-    shift = _best_shift(sounds[0], key) if shift is None else shift
-    marks = [np.zeros_like(sound) for sound in sounds]
-    for block in _blocks(length):
-        gains = _gains(sounds[0], block, tiles, shift)
-        for sound, mark in zip(sounds, marks, strict=True):
+    sounds = (waveform, *parts)
+    heard = [at_mark_rate(sound, sample_rate) for sound in sounds]
+    shift = _best_shift(heard[0], key) if shift is None else shift
+    marks = [zeros(*sound.shape) for sound in heard]
+    for block in _blocks(heard[0].shape[1]):
+        gains = _gains(heard[0], block, tiles, shift)
+        for sound, mark in zip(heard, marks, strict=True):
             _add_block(mark, overlap_add(gains * frames_of(sound, block.start, len(block))), block.start)
-    full = [at_rate(mark, RATE, sample_rate, waveform.shape[-1]) for mark in marks]
-    snr_db = _ratio_db(waveform, full[0])
-    for sound, mark in zip((waveform, *parts), full, strict=True):
-        mark += sound
-    return Marked(waveform=full[0], parts=tuple(full[1:]), snr_db=snr_db, shift=shift)
+    marked = [_sum(sound, mark, sample_rate) for sound, mark in zip(sounds, marks, strict=True)]
+    whole, snr_db = marked[0]
+    return Marked(waveform=whole, parts=tuple(part for part, _ in marked[1:]), snr_db=snr_db, shift=shift)
 
 
 def _blocks(num_samples: int) -> Iterator[range]:
@@ -101,14 +101,14 @@ def _blocks(num_samples: int) -> Iterator[range]:
         yield range(first, min(first + _BLOCK_FRAMES, count))
 
 
-def _with_margin(waveform: NDArray[np.float32], block: range) -> tuple[NDArray[np.float32], slice]:
+def _with_margin(waveform: Signal, block: range) -> tuple[NDArray[np.float32], slice]:
     """Return the power (F, bins) of `block` and its surroundings, and where in it the block lies."""
     first = max(0, block.start - _MARGIN_FRAMES)
     last = min(num_frames(waveform.shape[-1]), block.stop + _MARGIN_FRAMES)
     return power_of(frames_of(waveform, first, last - first)), slice(block.start - first, block.stop - first)
 
 
-def _gains(waveform: NDArray[np.float32], block: range, tiles: NDArray[np.float32], shift: int) -> NDArray[np.float32]:
+def _gains(waveform: Signal, block: range, tiles: NDArray[np.float32], shift: int) -> NDArray[np.float32]:
     """Return (F, bins): the mark of each cell relative to the cell.
 
     Power raised by log(power)'s own slope: cells below the local level change more, peaks less.
@@ -121,7 +121,7 @@ def _gains(waveform: NDArray[np.float32], block: range, tiles: NDArray[np.float3
     return np.clip(gains, _LARGEST_CUT, _LARGEST_BOOST).astype(np.float32) * inside_bins()
 
 
-def _best_shift(waveform: NDArray[np.float32], key: bytes) -> int:
+def _best_shift(waveform: Signal, key: bytes) -> int:
     """Return the number of hops by which the pattern starts early, for the best agreement with the sound as it is."""
     blocks = list(_blocks(waveform.shape[-1]))
     loudest = max(float(power_of(frames_of(waveform, block.start, len(block))).max()) for block in blocks)
@@ -134,14 +134,26 @@ def _best_shift(waveform: NDArray[np.float32], key: bytes) -> int:
     return int(-(hop - _CENTRE + SLOT_HOPS * slot) % PERIOD_HOPS)
 
 
-def _add_block(mark: NDArray[np.float32], piece: NDArray[np.float32], first_frame: int) -> None:
+def _add_block(mark: Signal, piece: NDArray[np.float32], first_frame: int) -> None:
     """Add `piece` (C, s), which begins half a frame before its first frame's centre, to `mark` (C, S) in place."""
     begin = first_frame * HOP - FRAME // 2
     skipped = max(0, -begin)
-    target = mark[:, begin + skipped : begin + piece.shape[1]]
-    target += piece[:, skipped : skipped + target.shape[1]]
+    span = slice(begin + skipped, min(begin + piece.shape[1], mark.shape[1]))
+    mark[:, span] = mark[:, span] + piece[:, skipped : span.stop - begin]
 
 
-def _ratio_db(sound: NDArray[np.float32], mark: NDArray[np.float32]) -> float:
-    energies = [float(np.vdot(values, values)) for values in (sound, mark)]
-    return 10 * math.log10(energies[0] / energies[1]) if min(energies) > 0 else math.inf
+def _sum(sound: Signal, mark: Signal, sample_rate: int) -> tuple[Signal, float]:
+    """Return `sound` (C, S) with `mark`, which is at `RATE`, and the level in dB of the one over the other."""
+    total = zeros(*sound.shape)
+    energies = np.zeros(2)
+    position = 0
+    # The mark may end a sample before the sound, whose length the two clocks round differently.
+    silence = np.zeros((sound.shape[0], sample_rate // RATE + 1), np.float32)
+    for block in chain(resample_blocks(blocks_of(mark), RATE, sample_rate), (silence,)):
+        part = sound[:, position : position + block.shape[1]]
+        change = block[:, : part.shape[1]]
+        total[:, position : position + part.shape[1]] = part + change
+        energies += [np.vdot(part, part), np.vdot(change, change)]
+        position += part.shape[1]
+    level, cost = energies
+    return total, 10 * math.log10(level / cost) if min(level, cost) > 0 else math.inf

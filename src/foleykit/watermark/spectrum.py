@@ -8,7 +8,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from foleykit.audio.resample import fit_length, resample
+from foleykit.audio.resample import resample_blocks, resampled_length
+from foleykit.core.signals import Signal, blocks_of, write_blocks, zeros
 
 RATE = 16_000
 """Everything happens at this rate; sounds at other rates are marked and read through it."""
@@ -70,9 +71,12 @@ def inside_bins() -> NDArray[np.float32]:
     return _band_of_bin()[1]
 
 
-def at_rate(waveform: NDArray[np.float32], from_rate: int, to_rate: int, num_samples: int) -> NDArray[np.float32]:
-    """Return `waveform` (C, S) at `to_rate`, cut or padded to `num_samples`."""
-    return fit_length(resample(waveform, from_rate, to_rate), num_samples)
+def at_mark_rate(signal: Signal, sample_rate: int) -> Signal:
+    """Return `signal` (C, S) at `RATE`."""
+    if sample_rate == RATE:
+        return signal
+    length = resampled_length(signal.shape[1], sample_rate, RATE)
+    return write_blocks(zeros(signal.shape[0], length), resample_blocks(blocks_of(signal), sample_rate, RATE))
 
 
 def num_frames(num_samples: int) -> int:
@@ -80,7 +84,7 @@ def num_frames(num_samples: int) -> int:
     return -(-num_samples // HOP) + 1
 
 
-def frames_of(waveform: NDArray[np.float32], first: int, count: int) -> NDArray[np.complex64]:
+def frames_of(waveform: Signal, first: int, count: int) -> NDArray[np.complex64]:
     """Return the spectra (C, count, bins) of the frames of `waveform` (C, S) from `first` on."""
     begin = first * HOP - FRAME // 2
     end = begin + (count - 1) * HOP + FRAME

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from foleykit.core.errors import ConfigError, InputError, MediaError
-from foleykit.data.corpora.videos import VIDEO_SUFFIXES, ClipProblemError, VideoFolder
+from foleykit.core.suffixes import VIDEO_SUFFIXES
+from foleykit.data.corpora.videos import ClipProblemError, VideoFolder
 from foleykit.data.corpora.windows import windows_of
 from foleykit.data.manifest import ClipRecord, Manifest, ManifestSplit, Rejection, safe_id, unique_records
 

@@ -10,8 +10,6 @@ from foleykit.core.errors import MediaError
 from foleykit.data.manifest import Reason
 from foleykit.data.spans import header_seconds
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".3gp"})
-
 
 class ClipProblemError(Exception):
     """Why a row cannot become a clip; `scan` turns it into a rejection."""

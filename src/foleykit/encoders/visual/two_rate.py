@@ -287,6 +287,8 @@ def features_of(
         own = slice(left, len(pixels) - right)
         features.append(looks.features[0].cpu()[own].clone())
         contact.append(looks.contact[0].flatten(1).logsumexp(dim=1).cpu()[own].clone())
+        # The next piece would be read while this one is still held.
+        del pixels, frames, looks
     if not features:
         raise InputError("the model needs at least one video frame and got none")
     return torch.cat(features), torch.cat(contact)

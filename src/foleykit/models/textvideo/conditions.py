@@ -1,0 +1,145 @@
+"""What a clip is to sound like, as the network is told it: window by window, with what guidance leads away from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from foleykit.audio.ambient import mirror_to
+from foleykit.codecs.magnitude_vae import MagnitudeVae
+from foleykit.codecs.wave_vae import WaveVae
+from foleykit.core.errors import InputError
+from foleykit.core.ranges import Cue
+from foleykit.diffusion.windows import cut, touching
+from foleykit.encoders.text.readers import Reader
+from foleykit.models.textvideo.config import ClipWindows, TextVideoConfig
+from foleykit.models.textvideo.network import Conditioning, Known, Network, Prepared
+from foleykit.models.textvideo.sampling import Region
+
+TEXTS_KEPT = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoFeatures:
+    """What the model saw, on the CPU."""
+
+    pictures: Tensor
+    """(P, W) at the config's `picture_fps`"""
+    segments: Tensor
+    """(S, G, W) G synchronisation tokens of each stretch of video, one stretch every `segment_seconds`"""
+    seconds: float
+    """Length of the video; the features may reach beyond it, where its last picture was held."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Wish:
+    """What a clip is to sound like."""
+
+    features: VideoFeatures
+    prompt: str
+    negative_prompt: str
+    ambient: NDArray[np.float32] | None
+    """(1, S)"""
+
+    def worded(self, cue: Cue) -> Wish:
+        """Return the same under the prompts of `cue`, where it has any."""
+        return replace(
+            self, prompt=cue.prompt or self.prompt, negative_prompt=cue.negative_prompt or self.negative_prompt
+        )
+
+
+class Conditioner:
+    """Tells a network what is wished, through the reader of its texts and the codec of its ambience."""
+
+    def __init__(
+        self,
+        config: TextVideoConfig,
+        *,
+        network: Network,
+        codec: MagnitudeVae | WaveVae,
+        reader: Reader,
+        device: torch.device,
+    ) -> None:
+        self.config = config
+        self.network = network
+        self.codec = codec
+        self.reader = reader
+        self.device = device
+        # Takes of one video share their texts.
+        self.encode_text = lru_cache(maxsize=TEXTS_KEPT)(self._encode_text)
+
+    @torch.inference_mode()
+    def _encode_text(self, text: str) -> Tensor:
+        """Return tokens (N, W) of `text`; of an empty one the stored features, which training used."""
+        if not text.strip():
+            return self.network.null_text.float()
+        return self.reader.read(text)
+
+    def known(self, wish: Wish, plan: ClipWindows) -> tuple[Prepared, Prepared]:
+        """Return what each window knows, and the one condition that guidance leads away from.
+
+        Its text is the negative prompt; it knows no video, as in a part of the training, and the same ambience, which
+        is therefore heard at its own level.
+        """
+        windows = cut(lasting(wish.features.pictures, plan.pictures.length).T, plan.pictures).transpose(1, 2)
+        stretches = wish.features.segments.flatten(1).T  # (G W, S)
+        tokens = cut(stretches[:, : plan.segments.length], plan.segments).transpose(1, 2)
+        group = self.config.network.sync_group
+        heard = None if wish.ambient is None else self._ambient_latents(wish.ambient)
+        shown = Conditioning(
+            pictures=windows.to(self.device),
+            sync=tokens.unflatten(2, (group, -1)).flatten(1, 2).to(self.device),
+            text=self.encode_text(wish.prompt).expand(len(windows), -1, -1),
+            ambient=None if heard is None else heard.expand(len(windows), -1, -1),
+        )
+        negative = replace(
+            shown,
+            pictures=shown.pictures[:1],
+            sync=shown.sync[:1],
+            text=self.encode_text(wish.negative_prompt)[None],
+            ambient=heard,
+        )
+        no, yes = (torch.tensor([known], device=self.device) for known in (False, True))
+        unseen = Known(video=no, text=yes, transcript=no, ambient=yes)
+        length = plan.latents.width
+        return (
+            self.network.prepare(shown, length),
+            self.network.prepare(self.network.with_nulls(negative, unseen), length),
+        )
+
+    def regions(self, wish: Wish, plan: ClipWindows, cues: Sequence[Cue], stretch: slice | None = None) -> list[Region]:
+        """Return what holds in the stretches of `cues`, as far as they lie in `plan`, which covers `stretch`."""
+        stretch = stretch or slice(0, plan.latents.length)
+        regions = []
+        for cue in cues:
+            whole = cue.positions(self.config.frame_rate, stretch.stop)
+            positions = slice(max(whole.start - stretch.start, 0), whole.stop - stretch.start)
+            if positions.start >= positions.stop:
+                continue
+            part, covered = plan.part(touching(plan.latents, positions))
+            conditional, null = self.known(wish.worded(cue), part)
+            regions.append(
+                Region(positions=positions, stretch=covered, plan=part.latents, conditional=conditional, null=null)
+            )
+        return regions
+
+    def _ambient_latents(self, waveform: NDArray[np.float32]) -> Tensor:
+        """Return latents (1, D, L) of an ambient clip, cut or mirrored to the window's length."""
+        if not isinstance(self.codec, WaveVae):
+            raise InputError("this model has no place for an ambient clip; leave it out")
+        samples = torch.from_numpy(np.ascontiguousarray(waveform.mean(axis=0), dtype=np.float32))
+        if samples.numel() < self.config.hop_length:
+            raise InputError("the ambient recording is shorter than a twentieth of a second; give a longer one")
+        latents = self.codec.encode(mirror_to(samples, self.config.ambient_samples)[None, None].to(self.device))
+        return self.network.normalise(latents)
+
+
+def lasting(values: Tensor, length: int) -> Tensor:
+    """Return the first `length` rows of `values` (T, W), the last one repeated where they are fewer."""
+    return torch.cat((values, values[-1:].expand(max(0, length - len(values)), -1)))[:length]
