@@ -7,13 +7,16 @@ from dataclasses import replace
 from foleykit.codecs.istft_vocoder import IstftVocoderConfig
 from foleykit.codecs.mel_vae import MelVaeConfig
 from foleykit.encoders.visual.two_rate import TwoRateConfig
-from foleykit.models.avldm.config import AvLdmConfig, DenoiserConfig
+from foleykit.models.avldm.config import AvLdmConfig, DenoiserConfig, SamplingConfig
 from foleykit.models.avldm.events import TRACK_WIDTH
 
 
 def tiny_avldm() -> AvLdmConfig:
     """Return the shipped model: 7 million parameters, trained on the procedural world."""
-    return AvLdmConfig(denoiser=DenoiserConfig(event_width=TRACK_WIDTH))
+    return AvLdmConfig(
+        denoiser=DenoiserConfig(event_width=TRACK_WIDTH),
+        sampling=SamplingConfig(guidance_scale=2.5, event_guidance=1.4),
+    )
 
 
 def debug() -> AvLdmConfig:
