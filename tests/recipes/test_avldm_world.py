@@ -11,6 +11,7 @@ import torch
 
 from foleykit.core.checkpoint import load_tensors
 from foleykit.core.errors import FoleyError, ModelError, UsageError
+from foleykit.evaluation.clips import read_clip
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.presets import debug
 from foleykit.recipes.ambient_library import write_library
@@ -21,13 +22,16 @@ from foleykit.recipes.avldm_evaluation import (
     generate_condition,
     neighbour_ambient,
     quiet_ambient,
+    retrieve_condition,
+    told_condition,
+    true_events,
     with_denoiser,
     without_vocoder,
     write_world_reference,
 )
 from foleykit.recipes.avldm_video_batches import Crop, VideoBatches, contact_targets, crop_frames, onset_targets
 from foleykit.recipes.avldm_world import STAGES, TrainArgs, train
-from foleykit.recipes.world_data import WorldDataArgs
+from foleykit.recipes.world_data import WorldDataArgs, open_world
 from foleykit.world.cache import CachedVideo
 from foleykit.world.config import WorldConfig
 from foleykit.world.places import draw_place
@@ -185,6 +189,12 @@ def test_all_stages_train_and_the_bundle_generates(tmp_path: Path, renders: None
     neighbour = neighbour_ambient(held_out.folder / "reference")
     with_neighbour = generate_condition(held_out, pipeline, "neighbour", neighbour)
     assert sorted(path.stem for path in with_neighbour.glob("*.wav")) == sorted(info.clip_id for info in infos)
+    ids = sorted(info.clip_id for info in infos)
+    library = open_world(data, "train")[:2]
+    for written in (told_condition(held_out, pipeline), retrieve_condition(held_out, pipeline, library)):
+        assert sorted(path.stem for path in written.glob("*.wav")) == ids
+    events = [event for info in infos for event in true_events(info, read_clip(held_out.folder / "reference", info))]
+    assert events and all(-90 <= event.level_db <= 0 for event in events)
     blind = with_denoiser(pipeline, tmp_path / "run" / "generator" / "model.safetensors", uses_ambient=False)
     generate_condition(held_out, blind, "blind", quiet_ambient(blind))
     phased = without_vocoder(pipeline)

@@ -239,7 +239,7 @@ def retrieve_condition(args: WorldSetArgs, pipeline: AvLdmPipeline, library: Seq
             embeddings.append(pipeline.similarity.embed_audio(latents)[0])
     stacked = torch.stack(embeddings)
     for info, features in clip_features(args, pipeline):
-        picture = pipeline.similarity.embed_video(features.values[None])[0]
+        picture = torch.from_numpy(pipeline.embed_video(features))
         nearest = sounds[int((stacked @ picture).argmax())]
         write_waveform(folder / f"{info.clip_id}.wav", nearest[None], pipeline.config.sample_rate)
     return folder
