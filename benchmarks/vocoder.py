@@ -18,9 +18,9 @@ from torch import nn
 
 from foleykit.audio.unit_mel import UnitMel, UnitMelConfig
 from foleykit.codecs.griffin_lim import GriffinLim
+from foleykit.codecs.unit_mel_vocoder import load_vocoder
 from foleykit.evaluation.vocoder import score_vocoder
-from foleykit.recipes.hifigan_vocoder import recorded
-from foleykit.recipes.vocoder_folder import load_vocoder
+from foleykit.recipes.unit_mel_vocoder import recorded
 
 SHORTEST = 1600
 """Samples of a recording that is compared; shorter ones hold hardly a frame."""

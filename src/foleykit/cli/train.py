@@ -284,7 +284,7 @@ def _run_stages(
 def run_vocoder(args: CommonArgs) -> None:
     """Train the vocoder of published-size models; its folder comes to lie in the run folder."""
     from foleykit.jobs.load import choose_device
-    from foleykit.recipes.hifigan_vocoder import VocoderTrainArgs, train_vocoder, vocoder_128x16k
+    from foleykit.recipes.unit_mel_vocoder import VocoderTrainArgs, train_vocoder, vocoder_128x16k
     from foleykit.training.processes import join_processes
 
     device = choose_device(args.device)
@@ -302,7 +302,7 @@ def run_vocoder(args: CommonArgs) -> None:
     )
     total = args.num_steps or vocoder_128x16k().num_steps
     with progress(quiet=args.quiet or not is_main) as report:
-        folder = train_vocoder(recipe, on_step=_steps(report, "mel", total))
+        folder = train_vocoder(recipe, on_step=_steps(report, "spectra", total))
     _show(args, [folder], is_main=is_main)
 
 

@@ -444,7 +444,7 @@ class TextVideoPipeline:
         assert self.vocoder is not None
         mel = decode_windows(self.codec, latents, plan)
         num_columns = -(-num_samples // self.codec.config.mel.hop_length)
-        return vocode(self.vocoder, mel[:, :num_columns], self.vocoder.config.hop_length)[:num_samples]
+        return vocode(self.vocoder, (mel[:, :num_columns],), self.vocoder.config.hop_length)[:num_samples]
 
 
 def decode_windows(codec: MagnitudeVae, latents: Tensor, plan: WindowPlan) -> Tensor:
