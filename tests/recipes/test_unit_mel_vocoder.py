@@ -65,7 +65,14 @@ def test_the_recipe_trains_measures_and_writes_a_folder_that_models_take(data: W
     args = VocoderTrainArgs(preset="debug", data=data, output=tmp_path, num_steps=4, checkpoint_every=2)
     folder = train_vocoder(args)
     assert folder == tmp_path / "vocoder-128x16k"
-    assert sorted(path.name for path in folder.iterdir()) == ["MODEL_CARD.md", "vocoder.json", "vocoder.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "ATTRIBUTION.md",
+        "MODEL_CARD.md",
+        "vocoder.json",
+        "vocoder.safetensors",
+    ]
+    credits = (folder / "ATTRIBUTION.md").read_text().splitlines()
+    assert sum(line.startswith("- ") for line in credits) == len(recorded(data.recordings, "train", 16_000))
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     validated = [line for line in lines if "valid/world/log_spectral_distance_db" in line]
     assert [line["step"] for line in validated] == [2, 4]

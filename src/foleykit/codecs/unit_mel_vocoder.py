@@ -22,6 +22,7 @@ from foleykit.core.errors import ConfigError
 
 MEAN, DEVIATION = -6.0, 2.5
 """Of natural-log mels of the world's sound, roughly: the network sees values of unit order."""
+NUM_SCALINGS = 4
 FRAMES_PER_TURN = 4
 """After these the carrier is where it was: a part of a mel sounds the same when it starts at a multiple of them."""
 CONFIG_NAME = "vocoder.json"
@@ -52,11 +53,21 @@ class UnitMelVocoderConfig(IstftSizes):
 class UnitMelVocoder(IstftFrames):
     """From natural-log mel whose frame f is centred on sample f hop_length, as HiFi-GAN takes it."""
 
+    filters: Tensor
+    shares: Tensor
+    uncovered: Tensor
     largest_magnitude = 1024.0
 
     def __init__(self, config: UnitMelVocoderConfig) -> None:
-        super().__init__(config, UnitMel(config.mel).filters)
+        filters = UnitMel(config.mel).filters
+        super().__init__(config, filters)
         self.config = config
+        self.register_buffer("filters", filters, persistent=False)
+        # Where no filter reaches, what the network says is left as it is.
+        covered = filters.sum(dim=1, keepdim=True)
+        is_covered = covered > 1e-9 * filters.max()
+        self.register_buffer("shares", torch.where(is_covered, filters / covered.clamp(min=1e-12), 0), persistent=False)
+        self.register_buffer("uncovered", (~is_covered).float(), persistent=False)
 
     def forward(self, log_mel: Tensor, noise: Tensor, *, num_iterations: int | None = None) -> Tensor:
         """Return a waveform (B, 1, F hop_length) of natural-log mel magnitudes `log_mel` (B, M, F).
@@ -64,6 +75,7 @@ class UnitMelVocoder(IstftFrames):
         `noise` is Gaussian, of `noise_shape(log_mel)`; `num_iterations` is the config's unless given.
         """
         magnitude, phase = self.spectrum((log_mel - MEAN) / DEVIATION, log_mel, noise)
+        magnitude = self._scaled(magnitude, log_mel.exp())
         spectrum = torch.polar(magnitude, phase + carrier_of(phase.shape[1], phase.shape[2]).to(phase.device))
         windows = self.window.square()[None, :, None].expand(1, -1, phase.shape[2])
         # A quarter is left at the last sample that is kept; beyond it the sum may fade.
@@ -77,6 +89,18 @@ class UnitMelVocoder(IstftFrames):
             waveform = self.overlapped(self.windowed(spectrum)) / weight
         start = self.config.n_fft // 2
         return waveform[:, None, start : start + log_mel.shape[2] * self.config.mel.hop_length]
+
+    def _scaled(self, magnitude: Tensor, mel: Tensor) -> Tensor:
+        """Return `magnitude` (B, K, F) scaled until its mel is nearly `mel` (B, M, F) (Lee and Seung 2000, eq. 5)."""
+        config = self.config.mel
+        lowest, highest = (10 ** (config.lowest_decade + decades) for decades in (0.001, config.num_decades - 0.001))
+        for _ in range(NUM_SCALINGS):
+            ratio = mel / torch.einsum("km,bkf->bmf", self.filters, magnitude).clamp(min=1e-8)
+            # At either end of its range a mel only says that there is no more, or no less.
+            ratio = torch.where(mel < lowest, ratio.clamp(max=1), ratio)
+            ratio = torch.where(mel > highest, ratio.clamp(min=1), ratio)
+            magnitude = magnitude * (torch.einsum("km,bmf->bkf", self.shares, ratio) + self.uncovered)
+        return magnitude
 
     def _analysed(self, waveform: Tensor) -> Tensor:
         """Return the spectrum (B, K, F) of what `overlapped` returned."""

@@ -83,8 +83,7 @@ class UnitMelVocoderObjective(nn.Module):
 
     def judging_losses(self, batch: AudioBatch, generated: Tensor) -> Losses:
         """Return what the discriminators descend."""
-        judged = slice(self.config.num_judged)
-        return judging_losses(self.discriminator, self.reference(batch)[judged], generated[judged])
+        return judging_losses(self.discriminator, *self._judged(batch, generated))
 
     def reconstruction_losses(self, batch: AudioBatch, generated: Tensor) -> Losses:
         """Return what the generator descends on its own."""
@@ -95,11 +94,19 @@ class UnitMelVocoderObjective(nn.Module):
 
     def deceiving_losses(self, batch: AudioBatch, generated: Tensor) -> Losses:
         """Return what the generator descends besides, against the discriminators."""
-        judged = slice(self.config.num_judged)
         return deceiving_losses(
             self.discriminator,
-            self.reference(batch)[judged],
-            generated[judged],
+            *self._judged(batch, generated),
             adversarial_weight=self.config.adversarial_weight,
             feature_weight=self.config.feature_weight,
         )
+
+    def _judged(self, batch: AudioBatch, generated: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the discriminators hear of recorded and generated sound (B', S).
+
+        It is brought to one level: in sound 40 dB below full scale they would find nothing for thousands of steps.
+        """
+        judged = slice(self.config.num_judged)
+        reference = self.reference(batch)[judged]
+        level = reference.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-3)
+        return reference / level, generated[judged] / level

@@ -27,7 +27,7 @@ from foleykit.core.types import AudioBatch
 from foleykit.evaluation.vocoder import score_vocoder
 from foleykit.recipes.avldm_batches import PCM_SCALE, AudioBatches, step_rng
 from foleykit.recipes.run_args import RunArgs
-from foleykit.recipes.vocoder_card import Scores, write_card
+from foleykit.recipes.vocoder_card import Scores, write_attribution, write_card
 from foleykit.recipes.world_data import open_world
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
 from foleykit.training.processes import join_processes
@@ -67,7 +67,7 @@ def vocoder_128x16k() -> VocoderPreset:
         ),
         objective=UnitMelVocoderObjectiveConfig(),
         crop_columns=32,
-        num_steps=3700,
+        num_steps=1900,
         batch_size=12,
         learning_rate=1e-3,
     )
@@ -102,7 +102,7 @@ class VocoderTrainArgs(RunArgs):
     checkpoint_every: int = 250
     recording_share: float = 0.5
     """Share of crops that are cut from recordings where there are some."""
-    solo_share: float = 5 / 7
+    solo_share: float = 1 / 2
     """Share of the steps, at the start, in which the generator reconstructs without an adversary."""
 
     def __post_init__(self) -> None:
@@ -231,6 +231,8 @@ def train_vocoder(args: VocoderTrainArgs, *, on_step: Callable[[int, float], Non
     if join_processes(args.device).is_main:
         save_vocoder(averaged, folder)
         write_card(folder, settings, ours=score(averaged.sound), griffin_lim=baseline)
+        if args.data.recordings is not None:
+            write_attribution(folder, credits_of(args.data.recordings, "train"))
     return folder
 
 
@@ -279,3 +281,9 @@ def recorded(folder: Path | None, split: Split, sample_rate: int) -> list[NDArra
         return []
     rows = [row for row in Recordings.load(folder).rows if row.split == split]
     return [read_waveform(row.path, sample_rate=sample_rate, mono=True)[0][0] for row in rows]
+
+
+def credits_of(folder: Path, split: Split) -> tuple[str, ...]:
+    """Return a line for each recording of `split` in `folder`."""
+    recordings = Recordings.load(folder)
+    return recordings.credits({row.key for row in recordings.rows if row.split == split})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,25 @@ from foleykit.evaluation.vocoder import VocoderScore
 Scores = Mapping[str, VocoderScore]
 """By where the clips come from."""
 PLACES = {"world": "unseen places of the world", "recordings": "unseen recordings"}
-CARD_NAME = "MODEL_CARD.md"
+CARD_NAME, ATTRIBUTION_NAME = "MODEL_CARD.md", "ATTRIBUTION.md"
+
+
+def write_attribution(folder: Path, credits: Sequence[str]) -> None:
+    """Write the list that must go with the vocoder in `folder`: recordings that it was trained on, a line each."""
+    licences = {
+        "CC BY 3.0": "https://creativecommons.org/licenses/by/3.0/",
+        "CC BY 4.0": "https://creativecommons.org/licenses/by/4.0/",
+        "CC0": "https://creativecommons.org/publicdomain/zero/1.0/",
+    }
+    lines = [
+        f"# Recordings in the training sound of {folder.name}",
+        "",
+        "Each line: file in the training set, author, licence, source; cut, levelled and resampled.",
+        " · ".join(f"{name}: {address}" for name, address in licences.items()),
+        "",
+        *(f"- {credit}" for credit in credits),
+    ]
+    (folder / ATTRIBUTION_NAME).write_text("\n".join(lines) + "\n")
 
 
 def write_card(folder: Path, settings: Mapping[str, Any], *, ours: Scores, griffin_lim: Scores) -> None:
@@ -30,7 +48,7 @@ def write_card(folder: Path, settings: Mapping[str, Any], *, ours: Scores, griff
     ]
     recordings = settings["num_recordings"]
     sources = "sound of the procedural world" + (
-        f" and {recordings} recordings, used as they are; name their authors and licences in ATTRIBUTION.md"
+        f" and {recordings} recordings, used as they are; [ATTRIBUTION.md]({ATTRIBUTION_NAME}) names them"
         if recordings
         else ""
     )
