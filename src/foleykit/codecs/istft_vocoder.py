@@ -48,12 +48,12 @@ class IstftFrames(nn.Module):
     def __init__(self, sizes: IstftSizes, filters: Tensor) -> None:
         """`filters` (K, M) are those of the mel over the bins of an output frame."""
         super().__init__()
-        num_bins, num_mels = filters.shape
+        self.num_bins, num_mels = filters.shape
         self.sizes = sizes
         self.project_in = nn.Conv1d(num_mels + sizes.num_noise_channels, sizes.width, 5, padding=2)
         self.blocks = nn.Sequential(*(ConvNeXtBlock(sizes.width) for _ in range(sizes.num_blocks)))
         self.norm = ChannelNorm(sizes.width)
-        self.head = nn.Conv1d(sizes.width, 2 * num_bins, 1)
+        self.head = nn.Conv1d(sizes.width, 2 * self.num_bins, 1)
         nn.init.normal_(self.head.weight, std=0.01)
         self.register_buffer("window", torch.hann_window(sizes.n_fft), persistent=False)
         self.register_buffer("spread", spread_of(filters), persistent=False)

@@ -18,11 +18,12 @@ from foleykit.codecs.griffin_lim import MOMENTUM
 from foleykit.codecs.istft_vocoder import IstftFrames, IstftSizes
 from foleykit.core.checkpoint import frozen, save_weights, with_weights
 from foleykit.core.config import load_config, save_config
-from foleykit.core.errors import ConfigError
+from foleykit.core.errors import ConfigError, ModelError
 
 MEAN, DEVIATION = -6.0, 2.5
 """Of natural-log mels of the world's sound, roughly: the network sees values of unit order."""
 NUM_SCALINGS = 4
+"""Of the magnitudes; more change little."""
 FRAMES_PER_TURN = 4
 """After these the carrier is where it was: a part of a mel sounds the same when it starts at a multiple of them."""
 CONFIG_NAME = "vocoder.json"
@@ -39,7 +40,7 @@ class UnitMelVocoderConfig(IstftSizes):
     """Channels of the blocks."""
     num_blocks: int = 7
     num_iterations: int = 16
-    """Times that the phases are made to agree with those of their neighbours."""
+    """Times that phases are made to agree with their neighbours'; each looks three frames further to either side."""
 
     def __post_init__(self) -> None:
         if self.n_fft != 4 * self.mel.hop_length:
@@ -138,5 +139,7 @@ def save_vocoder(vocoder: UnitMelVocoder, folder: Path) -> None:
 
 def load_vocoder(folder: Path) -> UnitMelVocoder:
     """Return the vocoder that `save_vocoder` wrote; raises ModelError when the folder holds none."""
+    if not (folder / CONFIG_NAME).is_file():
+        raise ModelError(f"{folder} holds no {CONFIG_NAME}; name a folder that `foley train vocoder-128x16k` wrote")
     config = load_config(UnitMelVocoderConfig, folder / CONFIG_NAME)
     return frozen(with_weights(UnitMelVocoder(config), folder / WEIGHTS_NAME), "cpu")

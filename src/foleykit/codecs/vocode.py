@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foleykit.codecs.unit_mel_vocoder import FRAMES_PER_TURN
+
 CHUNK_FRAMES = 512
 """Mel frames made into sound at a time."""
 CONTEXT_FRAMES = 80
@@ -25,6 +27,7 @@ def vocode(
     """
     num_frames = inputs[0].shape[1]
     reach = CONTEXT_FRAMES + FADE_FRAMES
+    assert chunk_frames % FRAMES_PER_TURN == 0 and reach % FRAMES_PER_TURN == 0 and chunk_frames >= 2 * FADE_FRAMES
     out = np.zeros(num_frames * hop_length, np.float32)
     for start in range(0, num_frames, chunk_frames):
         stop = start + chunk_frames
