@@ -22,7 +22,7 @@ from foleykit.codecs.encodec import EncodecConfig
 from foleykit.codecs.mel_rvq import MelRvqCodec, MelRvqConfig
 from foleykit.core.checkpoint import frozen, with_weights
 from foleykit.evaluation.metrics.spectral_error import log_spectral_distance, multi_resolution_stft_error
-from foleykit.recipes.hifigan_vocoder import recorded, world_clips
+from foleykit.recipes.unit_mel_vocoder import recorded, world_clips
 from foleykit.world.cache import open_cache
 
 SECONDS = 3.0

@@ -1,61 +1,106 @@
-"""A vocoder's table: spectral errors on held-out recordings beside those of Griffin-Lim.
+"""A vocoder's table: spectral errors on held-out sound beside those of Griffin-Lim, and patterns at the frame rate.
 
-    python benchmarks/vocoder.py FOLDER RECORDINGS [--split test] [--seconds 5]
+    python benchmarks/vocoder.py FOLDER RECORDINGS [--data CACHE] [--split test] [--seconds 5] [--num-clips 96]
 
 FOLDER is what `foley train vocoder-128x16k` wrote. RECORDINGS holds metadata.csv files as the training takes them; rows
-of the split named, which training does not hear, go to a mel and back.
+of the split named, which training does not hear, go to a mel and back. With CACHE, mixtures of held-out places of the
+world do too. The pattern is the modulation of a clip's power at the rate of the mel's frames over that at rates beside
+it: what is heard as a buzz in steady sound, near 0 dB in the original.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from foleykit.audio.unit_mel import UnitMel, UnitMelConfig
 from foleykit.codecs.griffin_lim import GriffinLim
-from foleykit.evaluation.vocoder import score_vocoder
-from foleykit.recipes.hifigan_vocoder import recorded
-from foleykit.recipes.vocoder_folder import load_vocoder
+from foleykit.codecs.unit_mel_vocoder import load_vocoder
+from foleykit.evaluation.vocoder import VocoderScore, score_vocoder
+from foleykit.recipes.unit_mel_vocoder import recorded, world_clips
+from foleykit.world.cache import open_cache
 
 SHORTEST = 1600
 """Samples of a recording that is compared; shorter ones hold hardly a frame."""
+Vocoder = Callable[[Tensor], Tensor]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Spectral errors of a vocoder and of Griffin-Lim.")
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("recordings", type=Path, metavar="RECORDINGS")
+    parser.add_argument("--data", type=Path, metavar="CACHE", help="cache of long videos with held-out places")
     parser.add_argument("--split", choices=("valid", "test"), default="test")
     parser.add_argument("--seconds", type=float, default=5.0, help="longest part of a recording that is used")
+    parser.add_argument("--num-clips", type=int, default=96, help="clips of the world")
     args = parser.parse_args()
     config = UnitMelConfig()
     longest = round(args.seconds * config.sample_rate)
-    clips = [
-        torch.from_numpy(np.ascontiguousarray(sound[:longest]))
-        for sound in recorded(args.recordings, args.split, config.sample_rate)
-        if len(sound) >= SHORTEST
-    ]
-    mel = UnitMel(config)
-    vocoders: dict[str, nn.Module] = {args.folder.name: load_vocoder(args.folder), "Griffin-Lim": GriffinLim(config)}
-    seconds = sum(len(clip) for clip in clips) / config.sample_rate
-    print(f"{len(clips)} recordings of the {args.split} split, {seconds:.0f} s; lower is better\n")
-    print("| vocoder | log-spectral distance | multi-resolution STFT error | s per s of sound |")
-    print("|---|---|---|---|")
-    scores = {}
-    for name, vocoder in vocoders.items():
-        started = time.perf_counter()
-        scores[name] = score_vocoder(vocoder, mel, clips)
-        cost = (time.perf_counter() - started) / seconds
-        distance, error = scores[name].means().values()
-        print(f"| {name} | {distance:.2f} dB | {error:.3f} | {cost:.2f} |")
-    ours, griffin_lim = scores.values()
-    wins = sum(mine < other for mine, other in zip(ours.distances_db, griffin_lim.distances_db, strict=True))
-    print(f"\nThe log-spectral distance is lower than Griffin-Lim's on {wins} of {len(clips)} recordings.")
+    sounds = recorded(args.recordings, args.split, config.sample_rate)
+    sets = {f"recordings, split {args.split}": [sound[:longest] for sound in sounds if len(sound) >= SHORTEST]}
+    if args.data is not None:
+        sets["world, held-out places"] = world_clips(open_cache(args.data, "valid"), num_clips=args.num_clips)
+    vocoders: dict[str, Vocoder] = {
+        args.folder.name: load_vocoder(args.folder).sound,
+        "Griffin-Lim": GriffinLim(config),
+    }
+    for name, clips in sets.items():
+        report(name, [torch.from_numpy(np.ascontiguousarray(clip)) for clip in clips], vocoders, UnitMel(config))
+
+
+def report(name: str, clips: Sequence[Tensor], vocoders: dict[str, Vocoder], mel: UnitMel) -> None:
+    """Print the table of one set of clips, each (S,); of two vocoders, how often the first wins."""
+    seconds = sum(len(clip) for clip in clips) / mel.config.sample_rate
+    print(f"\n{len(clips)} clips, {name}, {seconds:.0f} s; lower is better\n")
+    print("| vocoder | log-spectral distance | multi-resolution STFT error | level | pattern | s per s of sound |")
+    print("|---|---|---|---|---|---|")
+    scores: list[VocoderScore] = []
+    for vocoder_name, vocoder in vocoders.items():
+        made: list[Tensor] = []
+
+        def keeping(log_mel: Tensor, vocoder: Vocoder = vocoder, made: list[Tensor] = made) -> Tensor:
+            made.append(vocoder(log_mel))
+            return made[-1]
+
+        started = time.process_time()
+        scores.append(score_vocoder(keeping, mel, clips))
+        cost = (time.process_time() - started) / seconds
+        distance, error = scores[-1].means().values()
+        sounds = [sound[0, 0, : len(clip)] for sound, clip in zip(made, clips, strict=True)]
+        levels = [20 * float((sound.std() / clip.std()).log10()) for sound, clip in zip(sounds, clips, strict=True)]
+        print(
+            f"| {vocoder_name} | {distance:.2f} dB | {error:.3f} | {np.median(levels):+.1f} dB | "
+            f"{pattern_db(sounds, mel.config):+.1f} dB | {cost:.3f} |"
+        )
+    print(f"| the original | 0 | 0 | 0 | {pattern_db(clips, mel.config):+.1f} dB | |")
+    ours, theirs = scores
+    for what, mine, other in (
+        ("log-spectral distance", ours.distances_db, theirs.distances_db),
+        ("multi-resolution STFT error", ours.stft_errors, theirs.stft_errors),
+    ):
+        wins = sum(one < two for one, two in zip(mine, other, strict=True))
+        print(f"\nThe {what} is lower than Griffin-Lim's on {wins} of {len(clips)} clips.")
+
+
+def pattern_db(waveforms: Sequence[Tensor], config: UnitMelConfig) -> float:
+    """Return the median over waveforms (S,) of a second or more of the modulation at the frame rate, in dB."""
+    rate = config.sample_rate / config.hop_length
+    ratios = []
+    for waveform in waveforms:
+        if len(waveform) < config.sample_rate:
+            continue
+        power = waveform.double().square()
+        modulation = torch.fft.rfft((power - power.mean()) * torch.hann_window(len(power), dtype=power.dtype)).abs()
+        at, width = rate * len(power) / config.sample_rate, 4 * len(power) / config.sample_rate
+        near = modulation[round(at - 4 * width) : round(at + 4 * width) + 1].square().mean()
+        ratios.append(10 * float((modulation[round(at) - 1 : round(at) + 2].square().mean() / near).log10()))
+    return float(np.median(ratios))
 
 
 if __name__ == "__main__":

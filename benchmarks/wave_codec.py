@@ -24,7 +24,7 @@ from foleykit.codecs.wave_vae import WaveVae, WaveVaeConfig
 from foleykit.core.checkpoint import frozen, with_weights
 from foleykit.evaluation.metrics.effective_bandwidth import effective_bandwidth
 from foleykit.evaluation.vocoder import reconstruction_scores
-from foleykit.recipes.hifigan_vocoder import recorded, world_clips
+from foleykit.recipes.unit_mel_vocoder import recorded, world_clips
 from foleykit.world.cache import open_cache
 
 SECONDS = 3.0

@@ -7,8 +7,7 @@ import math
 import pytest
 import torch
 
-from foleykit.codecs import vocode as module
-from foleykit.codecs.bigvgan import BigVgan, BigVganConfig, SnakeActivation, low_pass
+from foleykit.codecs.bigvgan import BigVganConfig, SnakeActivation, low_pass
 from foleykit.codecs.magnitude_vae import (
     MagnitudeVae,
     MagnitudeVaeConfig,
@@ -19,7 +18,6 @@ from foleykit.codecs.magnitude_vae import (
     mel_44k,
     pixel_norm,
 )
-from foleykit.codecs.vocode import vocode
 from foleykit.core.errors import ConfigError
 
 TINY = BigVganConfig(width=64, resblock_kernels=(3,), dilations=(1,))
@@ -81,18 +79,6 @@ def test_resampling_around_the_activation_gives_slow_signals_back() -> None:
     # With an endless beta nothing is added, and the activation is that round trip.
     activation.log_beta.data.fill_(20.0)
     torch.testing.assert_close(activation(x), activation.downsample(activation.upsample(x)), atol=1e-6, rtol=0)
-
-
-def test_chunks_of_a_long_mel_make_the_sound_of_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(1)
-    vocoder = BigVgan(TINY).eval()
-    mel = torch.randn(80, 150)
-    with torch.inference_mode():
-        whole = vocode(vocoder, mel, TINY.hop_length)
-        monkeypatch.setattr(module, "CHUNK_FRAMES", 40)
-        parts = vocode(vocoder, mel, TINY.hop_length)
-    assert whole.shape == (150 * TINY.hop_length,)
-    assert abs(whole - parts).max() < 1e-5
 
 
 def test_impossible_sizes_are_refused() -> None:

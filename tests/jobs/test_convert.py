@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import foleykit
@@ -20,11 +22,14 @@ from fixtures.published import (
     video_entries,
     vocoder_entries,
 )
+from foleykit.audio.unit_mel import UnitMelConfig
 from foleykit.cli.main import main
+from foleykit.codecs.griffin_lim import GriffinLim
 from foleykit.codecs.hifigan import HifiGan
+from foleykit.codecs.unit_mel_vocoder import UnitMelVocoder, UnitMelVocoderConfig, load_vocoder, save_vocoder
 from foleykit.core.config import load_config
 from foleykit.core.errors import FoleyError, ModelError, UsageError
-from foleykit.jobs.convert import ConvertRequest, convert, converted_model
+from foleykit.jobs.convert import SHIPPED_VOCODER, ConvertRequest, convert, converted_model
 from foleykit.jobs.models import describe_model
 from foleykit.models.avldm.published.config import Action2SoundConfig
 from foleykit.models.avldm.published.convert import is_ambient_encoder_trained, places
@@ -130,10 +135,43 @@ def test_reference_ways_are_written_down(published: Path, tmp_path: Path) -> Non
     assert (sampling.null, sampling.posterior) == ("zeros", "sample")
 
 
-def test_without_a_vocoder_the_folder_still_works(published: Path, tmp_path: Path) -> None:
+def test_for_another_mel_than_the_shipped_vocoders_the_folder_still_works(published: Path, tmp_path: Path) -> None:
     result = convert(request(published, tmp_path / "model", vocoder=None))
-    assert result.vocoder in ("griffin-lim", "hifigan")
-    assert Action2SoundPipeline.load(tmp_path / "model").config.vocoder == result.vocoder
+    assert result.vocoder == "griffin-lim"
+    assert isinstance(Action2SoundPipeline.load(tmp_path / "model").vocoder, GriffinLim)
+
+
+def of_published_mel(published: Path, tmp_path: Path, **changes: object) -> ConvertRequest:
+    """Return a request for a model of debug size that makes mels of 128 bins, as the published one does."""
+    config = replace(CONFIG, mel=UnitMelConfig(), vocoder="griffin-lim")
+    path = save_lightning(latent_entries(config), tmp_path / "128-bins.ckpt")
+    return request(published, tmp_path / "model", config=config, latent_model=path, **changes)
+
+
+def test_the_published_mel_gets_the_shipped_vocoder(published: Path, tmp_path: Path) -> None:
+    result = convert(of_published_mel(published, tmp_path, vocoder=None))
+    assert result.vocoder == "istft" and "Vocoder: istft" in (tmp_path / "model" / "MODEL_CARD.md").read_text()
+    pipeline = Action2SoundPipeline.load(tmp_path / "model")
+    assert isinstance(pipeline.vocoder, UnitMelVocoder)
+    for name, tensor in load_vocoder(SHIPPED_VOCODER).state_dict().items():
+        assert torch.equal(pipeline.vocoder.state_dict()[name], tensor), name
+
+    def made(seed: int) -> NDArray[np.float32]:
+        frames = [np.zeros((90, 32, 32, 3), np.uint8)]
+        return pipeline(frames, num_samples=47_999, ambient=pipeline.quiet(), num_steps=2, seed=seed)
+
+    assert made(1).shape == (1, 47_999) and np.isfinite(made(1)).all()
+    assert np.array_equal(made(1), made(1)) and not np.array_equal(made(1), made(2))
+
+
+def test_a_vocoder_that_was_trained_here_is_taken_from_its_folder(published: Path, tmp_path: Path) -> None:
+    own = UnitMelVocoder(UnitMelVocoderConfig(width=16, num_blocks=1))
+    save_vocoder(own, tmp_path / "own")
+    convert(of_published_mel(published, tmp_path, vocoder=tmp_path / "own"))
+    assert Action2SoundPipeline.load(tmp_path / "model").config.istft == own.config
+    with pytest.raises(ModelError, match="takes another mel"):
+        convert(request(published, tmp_path / "other", vocoder=tmp_path / "own"))
+    assert not (tmp_path / "other").exists()
 
 
 def test_an_untouched_ambient_encoder_is_told_from_a_trained_one() -> None:

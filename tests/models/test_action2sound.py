@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from foleykit.audio.ambient import AmbientClip
+from foleykit.audio.unit_mel import UnitMelConfig
 from foleykit.codecs.hifigan import HifiGan
+from foleykit.codecs.unit_mel_vocoder import UnitMelVocoder, UnitMelVocoderConfig
 from foleykit.core.config import from_dict, to_dict
 from foleykit.core.errors import ConfigError, InputError, ModelError
 from foleykit.core.ranges import Reroll
 from foleykit.encoders.visual.timesformer import TimeSformer
 from foleykit.models.avldm.published.config import Action2SoundConfig, PublishedSampling
 from foleykit.models.avldm.published.network import Conditioner, Denoiser, PictureVae
-from foleykit.models.avldm.published.pipeline import Action2SoundPipeline, Guidance, plan_of, windows_of
+from foleykit.models.avldm.published.pipeline import Action2SoundPipeline, Guidance, Vocoder, plan_of, windows_of
 from foleykit.models.avldm.published.presets import action2sound, debug
 
 pytest.importorskip("diffusers")
@@ -27,7 +29,7 @@ pytest.importorskip("diffusers")
 CONFIG = debug()
 
 
-def build(config: Action2SoundConfig) -> Action2SoundPipeline:
+def build(config: Action2SoundConfig, vocoder: Vocoder | None = None) -> Action2SoundPipeline:
     torch.manual_seed(0)
     noise = 0.05 * np.random.default_rng(0).standard_normal((1, 48_000)).astype(np.float32)
     return Action2SoundPipeline(
@@ -36,7 +38,7 @@ def build(config: Action2SoundConfig) -> Action2SoundPipeline:
         denoiser=Denoiser(config.unet),
         conditioner=Conditioner(config),
         video=TimeSformer(config.video),
-        vocoder=HifiGan(config.hifigan),
+        vocoder=vocoder or HifiGan(config.hifigan),
         library=[AmbientClip(name="loud", waveform=noise), AmbientClip(name="quiet", waveform=0.01 * noise)],
     )
 
@@ -142,9 +144,24 @@ def test_long_sound_is_the_same_in_chunks(pipeline: Action2SoundPipeline, monkey
     log_mel = torch.randn(CONFIG.mel.num_mels, 203)
     with torch.inference_mode():
         whole = pipeline.vocode(log_mel)
-        monkeypatch.setattr("foleykit.models.avldm.published.pipeline.VOCODER_COLUMNS", 67)
+        monkeypatch.setattr("foleykit.models.avldm.published.pipeline.VOCODER_COLUMNS", 68)
         pieces = pipeline.vocode(log_mel)
     assert np.abs(whole - pieces).max() < 1e-5
+
+
+def test_a_vocoder_that_takes_noise_keeps_it_in_chunks_and_re_rolls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the stretch that is sampled anew, and what the vocoder sees of it, every sample stays."""
+    config = replace(CONFIG, mel=UnitMelConfig(), vocoder="istft", istft=UnitMelVocoderConfig(width=16, num_blocks=2))
+    torch.manual_seed(0)
+    pipeline = build(config, UnitMelVocoder(config.istft))
+    features = pipeline.encode([frames_of(300)])
+    whole = {"num_samples": 160_000, "ambient": None, "num_steps": 3}
+    base, again = pipeline.versions(features, **whole, rerolls=[Reroll(start=1.0, end=2.0, seed=7)])
+    np.testing.assert_allclose(again[:, 112_000:], base[:, 112_000:], atol=1e-5)
+    assert np.abs(again[:, 20_000:28_000] - base[:, 20_000:28_000]).max() > 0
+    monkeypatch.setattr("foleykit.models.avldm.published.pipeline.VOCODER_COLUMNS", 100)
+    np.testing.assert_allclose(pipeline.generate(features, **whole), base, atol=1e-5 * np.abs(base).max())
+    assert not np.array_equal(pipeline.generate(features, **whole, seed=1), base)
 
 
 def test_impossible_requests_are_refused(pipeline: Action2SoundPipeline) -> None:

@@ -303,6 +303,7 @@ def test_the_pipeline_in_its_reference_ways_gives_the_recorded_waveform(tiny: Ti
         num_samples=len(expected),
         num_steps=int(recorded.header["steps"]),
         guidance_scale=pipeline.config.sampling.guidance_scale,
+        generator=torch.Generator(),
     )
     assert_near("pipeline: waveform, through the pipeline", torch.from_numpy(made[0]), expected, 1e-3)
 

@@ -101,7 +101,7 @@ def test_features_to_sound() -> None:
     assert_near("mmaudio pipeline: latent", latents.transpose(1, 2), recording.expected("latent"), 5e-4)
     mel = codec.decode(latents)
     assert_near("mmaudio pipeline: mel", mel, recording.expected("mel"), 5e-4)
-    waveform = torch.from_numpy(vocode(vocoder, mel[0], vocoder.config.hop_length))
+    waveform = torch.from_numpy(vocode(vocoder, (mel[0],), vocoder.config.hop_length))
     assert_near("mmaudio pipeline: wave", waveform[None, None], recording.expected("wave"), 5e-4)
 
 

@@ -53,7 +53,8 @@ class ConvertArgs:
         typer.Option(help="sd-v1-4-full-ema.ckpt: a start for training; beside --ldm, a check of its autoencoder."),
     ] = None
     vocoder: Annotated[
-        Path | None, typer.Option(help="hifi-gan.pth, its json beside it; default: the shipped one, else Griffin-Lim.")
+        Path | None,
+        typer.Option(help="hifi-gan.pth, its json beside it, or a trained folder; default: the shipped one."),
     ] = None
     reference: Annotated[bool, typer.Option("--reference", help="Sample as the released code does.")] = False
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model folder.")] = False

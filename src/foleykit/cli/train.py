@@ -241,10 +241,10 @@ def _train_textvideo(args: TextVideoArgs, preset: Literal["tiny-textvideo", "deb
 
 def run_vocoder(args: CommonArgs) -> None:
     """Train the vocoder of published-size models; its folder comes to lie in the run folder."""
-    from foleykit.recipes.hifigan_vocoder import VocoderTrainArgs, train_vocoder, vocoder_128x16k
+    from foleykit.recipes.unit_mel_vocoder import VocoderTrainArgs, train_vocoder, vocoder_128x16k
 
     run = VocoderTrainArgs(data=_world(args), output=args.output or Path("runs/vocoder-128x16k"))
-    _run(args, [_Stage("mel", run, vocoder_128x16k().num_steps)], train_vocoder)
+    _run(args, [_Stage("spectra", run, vocoder_128x16k().num_steps)], train_vocoder)
 
 
 def run_sync(args: SyncArgs) -> None:

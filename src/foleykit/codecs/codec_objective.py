@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from foleykit.audio.mel import LogMel
 from foleykit.audio.spectral_loss import RESOLUTIONS, pooled_energy_error, spectral_errors
 from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators
-from foleykit.codecs.hifigan_objective import deceiving_losses, judging_losses
+from foleykit.codecs.hifigan_losses import deceiving_losses, judging_losses
 from foleykit.core.types import AudioBatch, Losses
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from foleykit.audio.mel import LogMel
 from foleykit.audio.unit_mel import UnitMel
@@ -32,7 +32,7 @@ class VocoderScore:
 
 
 @torch.inference_mode()
-def score_vocoder(vocoder: nn.Module, mel: UnitMel, waveforms: Sequence[Tensor]) -> VocoderScore:
+def score_vocoder(vocoder: Callable[[Tensor], Tensor], mel: UnitMel, waveforms: Sequence[Tensor]) -> VocoderScore:
     """Return how well `vocoder`, natural-log mel (B, M, F) to (B, 1, F hop), gives back `waveforms`, each (S,).
 
     Raises InputError without waveforms.

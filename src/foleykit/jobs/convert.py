@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from foleykit.codecs.unit_mel_vocoder import WEIGHTS_NAME, load_vocoder
 from foleykit.core.checkpoint import load_tensors, save_tensors
 from foleykit.core.config import save_config
 from foleykit.core.errors import ModelError, UsageError
@@ -30,7 +31,7 @@ from foleykit.models.avldm.published.convert import (
 from foleykit.models.avldm.published.presets import action2sound
 
 SHIPPED_VOCODER = WEIGHTS / "vocoder-128x16k"
-"""Folder of the vocoder that is used unless another is given: hifigan.json and vocoder.safetensors."""
+"""Folder of the vocoder that is used unless another is given."""
 SHIPPED_LIBRARY = WEIGHTS / "tiny-avldm" / "ambient"
 REFERENCE_SAMPLING = PublishedSampling(null="zeros", posterior="sample")
 """How the released code samples."""
@@ -48,7 +49,8 @@ class ConvertRequest:
     picture_model: Path | None = None
     """`sd-v1-4-full-ema.ckpt`: the start of a training or, beside `latent_model`, a check of its autoencoder."""
     vocoder: Path | None = None
-    """`hifi-gan.pth` with `hifi-gan.json` beside it; without one, the shipped vocoder or Griffin-Lim."""
+    """`hifi-gan.pth` with `hifi-gan.json` beside it, or a folder that `foley train vocoder-128x16k` wrote; without one,
+    the shipped vocoder or, for another mel than its, Griffin-Lim."""
     is_reference: bool = False
     """Sample as the released code does."""
     overwrite: bool = False
@@ -87,7 +89,8 @@ def convert(request: ConvertRequest, *, report: Report = no_report) -> ConvertRe
     Nothing in a published file is executed. Raises ModelError in one line when a file is not what it should be and
     UsageError when the folder exists; then nothing is written.
     """
-    sources = (request.latent_model, request.picture_model, request.video, request.vocoder)
+    is_file = request.vocoder is not None and not request.vocoder.is_dir()
+    sources = (request.latent_model, request.picture_model, request.video, request.vocoder if is_file else None)
     check_folder(request.output, [path for path in sources if path is not None], overwrite=request.overwrite)
     num_tensors: dict[str, int] = {}
     notes: list[str] = []
@@ -146,17 +149,21 @@ def with_vocoder(request: ConvertRequest, folder: Path) -> tuple[Action2SoundCon
     """Write the vocoder to `folder` and return the config that names it, with the number of its tensors, if any."""
     path = request.vocoder
     if path is None:
-        if not SHIPPED_VOCODER.is_dir() or request.config.mel != action2sound().mel:
+        if request.config.mel != action2sound().mel:
             return replace(request.config, vocoder="griffin-lim"), None
-        path = SHIPPED_VOCODER / "vocoder.safetensors"
+        path = SHIPPED_VOCODER
+    if path.is_dir():
+        own = load_vocoder(path)
+        if own.config.mel != request.config.mel:
+            raise ModelError(f"{path.name} takes another mel than the model makes")
+        save_tensors(own.state_dict(), folder / WEIGHTS_NAME)
+        return replace(request.config, vocoder="istft", istft=own.config), len(own.state_dict())
     entries = tensors_of(read_checkpoint(path), path, "generator", "state_dict")
-    stated_path = next(
-        (found for found in (path.with_suffix(".json"), path.parent / "hifigan.json") if found.is_file()), None
-    )
-    stated = None if stated_path is None else read_json(stated_path)
+    stated_path = path.with_suffix(".json")
+    stated = read_json(stated_path) if stated_path.is_file() else None
     sizes = vocoder_config(entries, stated, request.config, source=path.name)
     tensors = from_vocoder(entries, sizes, source=path.name).parts["vocoder"]
-    save_tensors(tensors, folder / "vocoder.safetensors")
+    save_tensors(tensors, folder / WEIGHTS_NAME)
     return replace(request.config, vocoder="hifigan", hifigan=sizes), len(tensors)
 
 

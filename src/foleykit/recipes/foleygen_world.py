@@ -36,9 +36,9 @@ from foleykit.models.foleygen.objective import LanguageObjective
 from foleykit.models.foleygen.presets import debug, tiny_foleygen
 from foleykit.recipes.foleygen_batches import CodedVideo, CodesBatches, code_video
 from foleykit.recipes.foleygen_shards import held_out_losses
-from foleykit.recipes.hifigan_vocoder import SoundBatches, sound_batches, world_clips
 from foleykit.recipes.run_args import RunArgs
 from foleykit.recipes.stage_defaults import StageDefaults
+from foleykit.recipes.unit_mel_vocoder import SoundBatches, sound_batches, world_clips
 from foleykit.recipes.world_data import once_per_video, open_world
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator

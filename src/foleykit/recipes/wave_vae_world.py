@@ -26,10 +26,9 @@ from foleykit.core.checkpoint import load_weights, save_weights
 from foleykit.core.errors import ConfigError
 from foleykit.evaluation.metrics.effective_bandwidth import effective_bandwidth
 from foleykit.evaluation.vocoder import reconstruction_scores
-from foleykit.recipes.hifigan_vocoder import SoundBatches, recorded, sound_batches, world_clips
 from foleykit.recipes.run_args import RunArgs
 from foleykit.recipes.stage_defaults import StageDefaults
-from foleykit.recipes.world_data import open_world
+from foleykit.recipes.unit_mel_vocoder import SoundBatches, held_out_clips, sound_batches
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
 from foleykit.training.loop import step_generator
 from foleykit.training.processes import join_processes
@@ -45,7 +44,6 @@ START_BATCHES = 64
 """Batches whose principal components the autoencoder starts from."""
 STATISTICS_BATCHES = 16
 """Batches over which the mean and the deviation of latents are measured at the end."""
-HELD_OUT_RECORDINGS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +100,7 @@ def train_wave_vae(args: WaveVaeTrainArgs, *, on_step: Callable[[int, float], No
     objective = objective_of(args).to(args.device)
     if args.stage == "codec":
         start_(objective.generator, unseen)
-    held_out = held_out_clips(args)
+    held_out = held_out_clips(args, args.codec.sample_rate)
 
     def validate(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, WaveVae)
@@ -162,18 +160,6 @@ def normalise_(codec: WaveVae, unseen: SoundBatches) -> None:
     means = torch.cat([vae.posterior(vae.log_mel(unseen(step).waveform))[0] for step in range(STATISTICS_BATCHES)])
     vae.latent_mean.copy_(means.mean(dim=(0, 2))[:, None])
     vae.latent_deviation.fill_((means - vae.latent_mean).square().mean().sqrt())
-
-
-def held_out_clips(args: WaveVaeTrainArgs) -> Mapping[str, Sequence[Tensor]]:
-    """Return waveforms (S,) of held-out places and, where there are recordings, of held-out ones, 3 s at most."""
-    clips = {"world": world_clips(open_world(args.data, "valid"))}
-    seconds = 3 * args.codec.sample_rate
-    chosen = recorded(args.data.recordings, "valid", args.codec.sample_rate)
-    longer = [clip for clip in chosen if len(clip) >= args.codec.sample_rate]
-    if longer:
-        stride = -(-len(longer) // HELD_OUT_RECORDINGS)
-        clips["recordings"] = [clip[:seconds] for clip in longer[::stride]]
-    return {source: [torch.from_numpy(clip).to(args.device) for clip in part] for source, part in clips.items()}
 
 
 @torch.inference_mode()

@@ -28,7 +28,7 @@ def decode_mels(codec: MagnitudeVae, vocoder: BigVgan, latents: Tensor, plan: Wi
     """Return a waveform (1, `num_samples`) of `latents` (D, L), which were sampled in the windows of `plan`."""
     mel = decode_windows(codec, latents, plan)
     num_columns = -(-num_samples // codec.config.mel.hop_length)
-    return vocode(vocoder, mel[:, :num_columns], vocoder.config.hop_length)[None, :num_samples]
+    return vocode(vocoder, (mel[:, :num_columns],), vocoder.config.hop_length)[None, :num_samples]
 
 
 def decode_windows(codec: MagnitudeVae, latents: Tensor, plan: WindowPlan) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from foleykit.audio.unit_mel import UnitMelConfig
 from foleykit.codecs.hifigan import HifiGanConfig
+from foleykit.codecs.unit_mel_vocoder import UnitMelVocoderConfig
 from foleykit.core.errors import ConfigError
 from foleykit.diffusion.noise_samplers import NoiseSamplerName
 from foleykit.diffusion.noise_schedule import NoiseSchedule, sqrt_linear_schedule
@@ -14,7 +15,7 @@ from foleykit.encoders.visual.timesformer import TimeSformerConfig
 
 NullName = Literal["training", "zeros"]
 PosteriorName = Literal["mean", "sample"]
-VocoderName = Literal["hifigan", "griffin-lim"]
+VocoderName = Literal["istft", "hifigan", "griffin-lim"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,8 @@ class Action2SoundConfig:
     video: TimeSformerConfig = field(default_factory=TimeSformerConfig)
     vocoder: VocoderName = "griffin-lim"
     """What makes a waveform of a mel; the release came without a vocoder."""
+    istft: UnitMelVocoderConfig = field(default_factory=UnitMelVocoderConfig)
+    """Sizes of the vocoder where it is one of ours, with an inverse STFT at its end."""
     hifigan: HifiGanConfig = field(default_factory=HifiGanConfig)
     """Sizes of the vocoder where it is a HiFi-GAN."""
     sampling: PublishedSampling = field(default_factory=PublishedSampling)
@@ -117,7 +120,9 @@ class Action2SoundConfig:
         if self.kind != "action2sound":
             raise ConfigError(f'kind is "action2sound", not "{self.kind}"')
         if self.vocoder not in get_args(VocoderName):
-            raise ConfigError(f'vocoder is hifigan or griffin-lim, not "{self.vocoder}"')
+            raise ConfigError(f'vocoder is one of {", ".join(get_args(VocoderName))}, not "{self.vocoder}"')
+        if self.vocoder == "istft" and self.istft.mel != self.mel:
+            raise ConfigError("the vocoder takes another mel than the model makes")
         if self.vocoder == "hifigan" and (
             self.hifigan.num_mels != self.mel.num_mels or self.hifigan.hop_length != self.mel.hop_length
         ):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -18,7 +19,9 @@ from foleykit.audio.ambient import AmbientClip, load_library, mirror_to, quietes
 from foleykit.audio.unit_mel import UnitMel
 from foleykit.codecs.griffin_lim import GriffinLim
 from foleykit.codecs.hifigan import HifiGan
-from foleykit.core.checkpoint import build_with_weights, frozen
+from foleykit.codecs.unit_mel_vocoder import UnitMelVocoder
+from foleykit.codecs.vocode import vocode
+from foleykit.core.checkpoint import build_with_weights, frozen, with_weights
 from foleykit.core.config import load_config
 from foleykit.core.errors import InputError
 from foleykit.core.ranges import Reroll
@@ -37,8 +40,8 @@ MAX_CACHED_WINDOWS = 64
 """Keys and values of the context take 8 MB per window at the published size; beyond this many they are not kept."""
 VOCODER_COLUMNS = 1500
 """Mel columns that become sound at a time."""
-VOCODER_CONTEXT = 32
-"""Columns on either side of a chunk that the vocoder may look at."""
+
+Vocoder = UnitMelVocoder | HifiGan | GriffinLim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,7 @@ class Action2SoundPipeline:
         denoiser: Denoiser,
         conditioner: Conditioner,
         video: TimeSformer,
-        vocoder: HifiGan | GriffinLim,
+        vocoder: Vocoder,
         library: Sequence[AmbientClip] = (),
         device: str = "cpu",
     ) -> None:
@@ -85,18 +88,13 @@ class Action2SoundPipeline:
         in float32. Raises ModelError when a part is missing or does not fit.
         """
         config = load_config(Action2SoundConfig, folder / "config.json")
-        vocoder: HifiGan | GriffinLim
-        if config.vocoder == "hifigan":
-            vocoder = build_with_weights(lambda: HifiGan(config.hifigan), folder / "vocoder.safetensors")
-        else:
-            vocoder = GriffinLim(config.mel)
         return cls(
             config,
             vae=build_with_weights(lambda: PictureVae(config.vae), folder / "vae.safetensors"),
             denoiser=build_with_weights(lambda: Denoiser(config.unet), folder / "denoiser.safetensors", dtype),
             conditioner=build_with_weights(lambda: Conditioner(config), folder / "conditioner.safetensors"),
             video=build_with_weights(lambda: TimeSformer(config.video), folder / "video.safetensors", dtype),
-            vocoder=vocoder,
+            vocoder=load_vocoder(config, folder),
             library=load_library(folder / "ambient", config.sample_rate),
             device=device,
         )
@@ -210,6 +208,7 @@ class Action2SoundPipeline:
         generator = torch.Generator().manual_seed(seed)
         noise = self._noise(generator, plan.length)
         heard = None if ambient is None else self.ambient_latents(ambient, generator)
+        breath = self._breath(num_samples, generator)
         walk = partial(
             self._walk,
             features,
@@ -219,7 +218,7 @@ class Action2SoundPipeline:
             progress=progress,
         )
         latents = walk(noise, plan, slice(len(plan.starts)))
-        yield self._heard(latents, plan, num_samples)
+        yield self._heard(latents, plan, num_samples, breath)
         for reroll in rerolls:
             held = Held(
                 data=latents,
@@ -230,11 +229,18 @@ class Action2SoundPipeline:
             part, stretch = part_of(plan, windows)
             sampled = walk(held.noise[..., stretch], part, windows, held=held.part(stretch))
             latents = held.filled(sampled, stretch)
-            yield self._heard(latents, plan, num_samples)
+            yield self._heard(latents, plan, num_samples, breath)
 
     def _noise(self, generator: torch.Generator, length: int) -> Tensor:
         config = self.config
         return torch.randn(config.unet.latent_width, config.latent_rows, length, generator=generator).to(self.device)
+
+    def _breath(self, num_samples: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Return the noise (N, F) that the vocoder takes beside the mel of `num_samples`, where it takes any."""
+        if not isinstance(self.vocoder, UnitMelVocoder):
+            return ()
+        shape = (self.config.istft.num_noise_channels, -(-num_samples // self.config.mel.hop_length))
+        return (torch.randn(shape, generator=generator).to(self.device),)
 
     @torch.inference_mode()
     def voice(
@@ -246,11 +252,13 @@ class Action2SoundPipeline:
         num_samples: int,
         num_steps: int,
         guidance_scale: float,
+        generator: torch.Generator,
         progress: Callable[[float], None] | None = None,
     ) -> NDArray[np.float32]:
         """Return a waveform (1, `num_samples`) from start `noise` (4, rows, L) and `ambient` latents (1, 4, rows, L).
 
-        Raises InputError where features, noise and samples do not cover the same time.
+        `generator` draws the noise of a vocoder that takes any. Raises InputError where features, noise and samples do
+        not cover the same time.
         """
         plan = self._check(features, num_samples)
         latents = self._walk(
@@ -263,7 +271,7 @@ class Action2SoundPipeline:
             guidance_scale=guidance_scale,
             progress=progress,
         )
-        return self._heard(latents, plan, num_samples)
+        return self._heard(latents, plan, num_samples, self._breath(num_samples, generator))
 
     def _walk(
         self,
@@ -289,10 +297,12 @@ class Action2SoundPipeline:
         )
         return self._sample(noise, plan, guidance, num_steps=num_steps, held=held, progress=progress)
 
-    def _heard(self, latents: Tensor, plan: WindowPlan, num_samples: int) -> NDArray[np.float32]:
+    def _heard(
+        self, latents: Tensor, plan: WindowPlan, num_samples: int, breath: tuple[Tensor, ...]
+    ) -> NDArray[np.float32]:
         """Return the waveform (1, `num_samples`) of `latents` (4, rows, L)."""
-        waveform = self._decode(latents, plan, num_columns=-(-num_samples // self.config.mel.hop_length))
-        return waveform[None, :num_samples]
+        mel = self._mel(latents, plan)[:, : -(-num_samples // self.config.mel.hop_length)]
+        return self.vocode(self.mel.natural_log(mel), *breath)[None, :num_samples]
 
     def null(self, ambient: Tensor | None, kind: NullName | None = None) -> Tensor:
         """Return what guidance moves away from, (1, N, D): by default as the config's sampling says."""
@@ -349,8 +359,8 @@ class Action2SoundPipeline:
             epsilon, noise, self.schedule, num_steps, sampler=self.config.sampling.sampler, held=held, on_step=on_step
         )
 
-    def _decode(self, latents: Tensor, plan: WindowPlan, *, num_columns: int) -> NDArray[np.float32]:
-        """Return samples (S,) of `latents` (4, rows, L): windows to mels, which are cross-faded, then to sound."""
+    def _mel(self, latents: Tensor, plan: WindowPlan) -> Tensor:
+        """Return the mel (M, F) of `latents` (4, rows, L): windows are decoded, then cross-faded."""
         columns = self.config.vae.downsampling
         decoded = torch.cat([self.vae.decode(window[None]) for window in cut(latents, plan)])
         fine = WindowPlan(
@@ -358,20 +368,25 @@ class Action2SoundPipeline:
             window=plan.window * columns,
             starts=tuple(start * columns for start in plan.starts),
         )
-        return self.vocode(self.mel.natural_log(merge(decoded, fine)[:, :num_columns]))
+        return merge(decoded, fine)
 
-    def vocode(self, log_mel: Tensor) -> NDArray[np.float32]:
-        """Return samples (F hop_length,) of `log_mel` (M, F), made in chunks that are cross-faded where they meet."""
-        hop, num_columns = self.config.mel.hop_length, log_mel.shape[1]
-        out = np.zeros(num_columns * hop, np.float32)
-        for start in range(0, num_columns, VOCODER_COLUMNS):
-            left, right = max(0, start - VOCODER_CONTEXT), start + VOCODER_COLUMNS + VOCODER_CONTEXT
-            made = self.vocoder(log_mel[None, :, left:right])[0, 0].float().cpu().numpy()
-            fade = (start - left) * hop
-            made[: 2 * fade] *= np.linspace(0, 1, 2 * fade, dtype=np.float32)[: len(made)]
-            out[left * hop : start * hop + fade] *= np.linspace(1, 0, 2 * fade, dtype=np.float32)[: len(made)]
-            out[left * hop : left * hop + len(made)] += made
-        return out
+    def vocode(self, log_mel: Tensor, *breath: Tensor) -> NDArray[np.float32]:
+        """Return samples (F hop_length,) of `log_mel` (M, F), with noise (N, F) for a vocoder that takes any."""
+        return vocode(self.vocoder, (log_mel, *breath), self.config.mel.hop_length, chunk_frames=VOCODER_COLUMNS)
+
+
+def load_vocoder(config: Action2SoundConfig, folder: Path) -> Vocoder:
+    """Return the vocoder that `config` names, from the weights in a model's folder; Griffin-Lim has none."""
+    path = folder / "vocoder.safetensors"
+    match config.vocoder:
+        case "istft":
+            return with_weights(UnitMelVocoder(config.istft), path)
+        case "hifigan":
+            return build_with_weights(lambda: HifiGan(config.hifigan), path)
+        case "griffin-lim":
+            return GriffinLim(config.mel)
+        case _:
+            assert_never(config.vocoder)
 
 
 class Guidance:

@@ -14,8 +14,8 @@ from foleykit.models.avldm.published.config import (
 
 
 def action2sound() -> Action2SoundConfig:
-    """Return AV-LDM as published: 860 million parameters that denoise, 84 in the codec, 114 that see."""
-    return Action2SoundConfig()
+    """Return AV-LDM as published, with our vocoder: 860 million parameters denoise, 84 are the codec's, 114 see."""
+    return Action2SoundConfig(vocoder="istft")
 
 
 def debug() -> Action2SoundConfig:

@@ -1,13 +1,13 @@
-"""Training vocoder-128x16k, a small HiFi-GAN for 128-bin mels of 16 kHz sound, on the world and on recordings.
+"""Training vocoder-128x16k, which makes 16 kHz sound of 128-bin mels, on the world and on recordings.
 
-The result is a folder that converted Action2Sound models take their vocoder from: hifigan.json, vocoder.safetensors and
+The result is a folder that converted Action2Sound models take their vocoder from: vocoder.json, vocoder.safetensors and
 a model card. A killed run goes on where it was.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, assert_never
@@ -15,20 +15,19 @@ from typing import Literal, assert_never
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from foleykit.audio.files import read_waveform
-from foleykit.audio.unit_mel import UnitMel
 from foleykit.codecs.griffin_lim import GriffinLim
-from foleykit.codecs.hifigan import HifiGan, HifiGanConfig
 from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators, HifiGanDiscriminatorsConfig
-from foleykit.codecs.hifigan_objective import HifiGanObjective, HifiGanObjectiveConfig, folded, weight_normed
+from foleykit.codecs.unit_mel_vocoder import UnitMelVocoder, UnitMelVocoderConfig, save_vocoder
+from foleykit.codecs.unit_mel_vocoder_objective import UnitMelVocoderObjective, UnitMelVocoderObjectiveConfig
 from foleykit.core.errors import ConfigError
 from foleykit.core.types import AudioBatch
-from foleykit.evaluation.vocoder import VocoderScore, score_vocoder
+from foleykit.evaluation.vocoder import score_vocoder
 from foleykit.recipes.avldm_batches import PCM_SCALE, AudioBatches, step_rng
 from foleykit.recipes.run_args import RunArgs
-from foleykit.recipes.vocoder_folder import save_vocoder, write_card
+from foleykit.recipes.vocoder_card import Scores, write_attribution, write_card
 from foleykit.recipes.world_data import open_world
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
 from foleykit.training.processes import join_processes
@@ -37,15 +36,16 @@ from foleykit.world.recordings import Recordings
 from foleykit.world.types import Split
 
 NAME = "vocoder-128x16k"
+HELD_OUT_RECORDINGS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class VocoderPreset:
     """Sizes of a vocoder and of what it is trained against."""
 
-    generator: HifiGanConfig
+    generator: UnitMelVocoderConfig
     discriminators: HifiGanDiscriminatorsConfig
-    objective: HifiGanObjectiveConfig
+    objective: UnitMelVocoderObjectiveConfig
     crop_columns: int
     """Mel columns of one training crop."""
     num_steps: int
@@ -54,24 +54,29 @@ class VocoderPreset:
 
 
 def vocoder_128x16k() -> VocoderPreset:
-    """Return V1 of the paper at 7/16 of its width, 2.8 million parameters, against discriminators of half theirs."""
+    """Return 1.8 million parameters against discriminators that a processor core can run."""
     return VocoderPreset(
-        generator=HifiGanConfig(width=224),
+        generator=UnitMelVocoderConfig(),
         discriminators=HifiGanDiscriminatorsConfig(
-            period_widths=(16, 64, 256, 512, 512), scale_widths=(64, 64, 128, 256, 512, 512, 512)
+            period_widths=(8, 32, 96, 192),
+            num_scales=2,
+            scale_widths=(8, 32, 96, 192),
+            scale_kernels=(15, 41, 41, 5),
+            scale_strides=(2, 4, 4, 1),
+            scale_groups=(1, 4, 8, 1),
         ),
-        objective=HifiGanObjectiveConfig(),
+        objective=UnitMelVocoderObjectiveConfig(),
         crop_columns=32,
-        num_steps=200_000,
-        batch_size=16,
-        learning_rate=2e-4,
+        num_steps=1900,
+        batch_size=12,
+        learning_rate=1e-3,
     )
 
 
 def debug() -> VocoderPreset:
     """Return the same structure small enough for a test."""
     return VocoderPreset(
-        generator=HifiGanConfig(width=32, resblock="2", resblock_kernels=(3,), resblock_dilations=((1,),)),
+        generator=UnitMelVocoderConfig(width=16, num_blocks=1),
         discriminators=HifiGanDiscriminatorsConfig(
             periods=(2, 3),
             period_widths=(4, 8),
@@ -81,7 +86,7 @@ def debug() -> VocoderPreset:
             scale_strides=(4, 1),
             scale_groups=(1, 4),
         ),
-        objective=HifiGanObjectiveConfig(loss_windows=(512,)),
+        objective=UnitMelVocoderObjectiveConfig(resolutions=((512, 128),)),
         crop_columns=8,
         num_steps=4,
         batch_size=2,
@@ -94,10 +99,10 @@ class VocoderTrainArgs(RunArgs):
     """One run."""
 
     preset: Literal["vocoder-128x16k", "debug"] = "vocoder-128x16k"
-    checkpoint_every: int = 1000
+    checkpoint_every: int = 250
     recording_share: float = 0.5
     """Share of crops that are cut from recordings where there are some."""
-    solo_share: float = 0.1
+    solo_share: float = 1 / 2
     """Share of the steps, at the start, in which the generator reconstructs without an adversary."""
 
     def __post_init__(self) -> None:
@@ -169,12 +174,15 @@ def sound_batches(
 def train_vocoder(args: VocoderTrainArgs, *, on_step: Callable[[int, float], None] | None = None) -> Path:
     """Train the vocoder and return the folder, in `args.output`, that holds it."""
     sizes = args.sizes
-    config = sizes.objective
+    objective = objective_of(sizes, args.seed).to(args.device)
+    mel = objective.mel
     num_steps = args.num_steps or sizes.num_steps
     training = AdversarialConfig(
         num_steps=num_steps,
         learning_rate=args.learning_rate or sizes.learning_rate,
         adversarial_start=round(args.solo_share * num_steps),
+        decay_fraction=0.4,
+        max_gradient_norm=5.0,
         ema_decay=0.999,
         checkpoint_every=args.checkpoint_every,
         validate_every=args.checkpoint_every,
@@ -182,36 +190,34 @@ def train_vocoder(args: VocoderTrainArgs, *, on_step: Callable[[int, float], Non
     )
     batches = sound_batches(
         args,
-        num_samples=sizes.crop_columns * config.mel.hop_length + 2 * config.margin,
-        sample_rate=config.mel.sample_rate,
+        num_samples=sizes.crop_columns * mel.config.hop_length + 2 * objective.margin,
+        sample_rate=mel.config.sample_rate,
         batch_size=args.batch_size or sizes.batch_size,
         recording_share=args.recording_share,
     )
-    held_out = [torch.from_numpy(clip).to(args.device) for clip in world_clips(open_world(args.data, "valid"))]
-    mel = UnitMel(config.mel).to(args.device)
-    baseline = score_vocoder(GriffinLim(config.mel).to(args.device), mel, held_out)
+    held_out = held_out_clips(args, mel.config.sample_rate)
+
+    def score(vocoder: Callable[[Tensor], Tensor]) -> Scores:
+        return {source: score_vocoder(vocoder, mel, clips) for source, clips in held_out.items()}
+
+    baseline = score(GriffinLim(mel.config).to(args.device))
     settings = {
         "preset": args.preset,
         "batch_size": batches.world.batch_size,
         "num_recordings": len(batches.recordings),
         "training": asdict(training),
-        "griffin_lim": baseline.means(),
         "torch": torch.__version__,
     }
     if join_processes(args.device).is_main:
         args.output.mkdir(parents=True, exist_ok=True)
         (args.output / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
 
-    def score(model: nn.Module) -> VocoderScore:
-        """Return the score of what `model` would be when saved."""
-        assert isinstance(model, HifiGan)
-        return score_vocoder(folded(model), mel, held_out)
-
     def validate(model: nn.Module) -> dict[str, float]:
-        return score(model).means() | {f"griffin_lim/{key}": value for key, value in baseline.means().items()}
+        assert isinstance(model, UnitMelVocoder)
+        return logged(score(model.sound)) | {f"griffin_lim/{key}": value for key, value in logged(baseline).items()}
 
     run = AdversarialRun(
-        objective=objective_of(sizes, args.seed).to(args.device),
+        objective=objective,
         batches=batches,
         config=training,
         output=args.output,
@@ -220,21 +226,26 @@ def train_vocoder(args: VocoderTrainArgs, *, on_step: Callable[[int, float], Non
         on_step=on_step,
     )
     averaged = fit_adversarial(run, resume=args.resume)
-    assert isinstance(averaged, HifiGan)
+    assert isinstance(averaged, UnitMelVocoder)
     folder = args.output / NAME
     if join_processes(args.device).is_main:
-        scored = score(averaged)
-        save_vocoder(folded(averaged), config.mel, folder)
-        write_card(folder, settings, ours=scored, griffin_lim=baseline)
+        save_vocoder(averaged, folder)
+        write_card(folder, settings, ours=score(averaged.sound), griffin_lim=baseline)
+        if args.data.recordings is not None:
+            write_attribution(folder, credits_of(args.data.recordings, "train"))
     return folder
 
 
-def objective_of(sizes: VocoderPreset, seed: int) -> HifiGanObjective:
+def logged(scores: Scores) -> dict[str, float]:
+    return {f"{source}/{name}": value for source, part in scores.items() for name, value in part.means().items()}
+
+
+def objective_of(sizes: VocoderPreset, seed: int) -> UnitMelVocoderObjective:
     """Return both sides as they start with `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return HifiGanObjective(
-            weight_normed(HifiGan(sizes.generator)), HifiGanDiscriminators(sizes.discriminators), sizes.objective
+        return UnitMelVocoderObjective(
+            UnitMelVocoder(sizes.generator), HifiGanDiscriminators(sizes.discriminators), sizes.objective
         )
 
 
@@ -254,9 +265,25 @@ def world_clips(
     return clips
 
 
+def held_out_clips(args: RunArgs, sample_rate: int) -> Mapping[str, Sequence[Tensor]]:
+    """Return waveforms (S,) of held-out places and, where there are recordings, of held-out ones, 3 s at most."""
+    clips = {"world": world_clips(open_world(args.data, "valid"))}
+    longer = [clip for clip in recorded(args.data.recordings, "valid", sample_rate) if len(clip) >= sample_rate]
+    if longer:
+        stride = -(-len(longer) // HELD_OUT_RECORDINGS)
+        clips["recordings"] = [clip[: 3 * sample_rate] for clip in longer[::stride]]
+    return {source: [torch.from_numpy(clip).to(args.device) for clip in part] for source, part in clips.items()}
+
+
 def recorded(folder: Path | None, split: Split, sample_rate: int) -> list[NDArray[np.float32]]:
     """Return the recordings (S,) of `split` in `folder`, none without a folder."""
     if folder is None:
         return []
     rows = [row for row in Recordings.load(folder).rows if row.split == split]
     return [read_waveform(row.path, sample_rate=sample_rate, mono=True)[0][0] for row in rows]
+
+
+def credits_of(folder: Path, split: Split) -> tuple[str, ...]:
+    """Return a line for each recording of `split` in `folder`."""
+    recordings = Recordings.load(folder)
+    return recordings.credits({row.key for row in recordings.rows if row.split == split})
