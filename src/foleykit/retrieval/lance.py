@@ -199,18 +199,19 @@ def _lancedb() -> Any:
 def _schema(space: EmbeddingSpace) -> pyarrow.Schema:
     import pyarrow as pa
 
-    fields = {
-        "key": pa.string(),
-        "ambient_db": pa.float64(),
-        "scene": pa.string(),
-        "captions": pa.list_(pa.string()),
-        "licence": pa.string(),
-        "source": pa.string(),
-        "start": pa.float64(),
-        "seconds": pa.float64(),
-        "audio": pa.large_binary(),
-        "embedding": pa.list_(pa.float32(), space.num_dimensions),
-    }
+    fields = [
+        # Of two merges at one time both would insert a key that neither found, were it not named as one.
+        pa.field("key", pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"}),
+        pa.field("ambient_db", pa.float64()),
+        pa.field("scene", pa.string()),
+        pa.field("captions", pa.list_(pa.string())),
+        pa.field("licence", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("start", pa.float64()),
+        pa.field("seconds", pa.float64()),
+        pa.field("audio", pa.large_binary()),
+        pa.field("embedding", pa.list_(pa.float32(), space.num_dimensions)),
+    ]
     return pa.schema(fields, metadata={"format": FORMAT, "model_id": space.model_id})
 
 
