@@ -316,8 +316,7 @@ class Action2SoundPipeline:
         samples = torch.from_numpy(np.ascontiguousarray(waveform.mean(axis=0), dtype=np.float32))
         if samples.numel() < self.config.hop_length:
             raise InputError("the ambient recording is shorter than an eighth of a second; give a longer one")
-        mel = self.mel(mirror_to(samples, self.config.window_samples)[None].to(self.device))
-        mel = torch.nn.functional.pad(mel, (0, self.config.window_columns - mel.shape[-1]))
+        mel = window_mel(self.mel, mirror_to(samples, self.config.window_samples)[None].to(self.device), self.config)
         shape = (1, self.config.unet.latent_width, self.config.latent_rows, self.config.window_positions)
         is_drawn = self.config.sampling.posterior == "sample"
         return self.vae.encode(mel, torch.randn(shape, generator=generator).to(self.device) if is_drawn else None)
@@ -418,6 +417,12 @@ class Guidance:
                 predicted = guide(conditional, null, self.scale)
             parts.append(predicted)
         return torch.cat(parts)
+
+
+def window_mel(mel: UnitMel, waveform: Tensor, config: Action2SoundConfig) -> Tensor:
+    """Return the mel (B, M, window_columns) in [0, 1] of windows (B, S), with the silence that training appends."""
+    columns: Tensor = mel(waveform)
+    return torch.nn.functional.pad(columns, (0, config.window_columns - columns.shape[-1]))
 
 
 def plan_of(num_frames: int, config: Action2SoundConfig) -> WindowPlan:
