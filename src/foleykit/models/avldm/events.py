@@ -39,8 +39,10 @@ _RINGING_FRAMES = 16
 """For which most impacts are heard above a background."""
 _THRESHOLD = 1.0
 """Least logit of an onset, by onset F1 and quiet gaps of generated sound on held-out places of the world."""
-_LASTING_THRESHOLD = -1.5
-"""Least logit that something goes on, likewise: scrapes are rare, and seen as such in one frame of three."""
+_LASTING_THRESHOLD = 0.0
+"""Least logit that something goes on: scrapes are rare and long, and a false one costs more than a missed one."""
+_ONLY_LASTING = [ACTIONS.index("scrape"), ACTIONS.index("pour")]
+"""What is no impact, and is not said of one."""
 _LEAST_LASTING = 3
 """Frames for which something must be seen to go on."""
 _REACH = 1
@@ -150,19 +152,21 @@ class EventReader(nn.Module):
         around = nn.functional.pad(features.T, (_REACH, _REACH), mode="replicate").T.unfold(0, 2 * _REACH + 1, 1)[
             frames
         ]
-        actions = self.action(around.transpose(1, 2)).softmax(dim=2).mean(dim=1).argmax(dim=1).tolist()
+        actions = self.action(around.transpose(1, 2)).softmax(dim=2).mean(dim=1)
+        struck = actions.index_fill(1, torch.tensor(_ONLY_LASTING), 0)
         materials = self._materials(around.transpose(1, 2), torch.tensor(positions) / fps).tolist()
         levels = (_MEAN_DB + _DEVIATION_DB * self.level(features[frames])[:, 0]).clamp(-90, 0).tolist()
         spans = [span for kind in LASTING for span in self._spans(features, kind)]
         events = []
-        for position, action, material, level_db in zip(positions, actions, materials, levels, strict=True):
+        for index, (position, material, level_db) in enumerate(zip(positions, materials, levels, strict=True)):
             lasting = [span for span in spans if abs(span.start - position) <= _HELD_FRAMES]
+            likely = actions[index] if lasting else struck[index]
             events.append(
                 SeenEvent(
                     time=max(position, 0.0) / fps,
                     duration=max(lasting[0].stop - position, 0.0) / fps if lasting else 0.0,
                     kind=lasting[0].kind if lasting else "impact",
-                    action=ACTIONS[action],
+                    action=ACTIONS[int(likely.argmax())],
                     material=MATERIALS[material],
                     level_db=level_db,
                 )
