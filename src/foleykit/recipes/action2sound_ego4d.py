@@ -6,9 +6,8 @@ kB a clip at published size, so that training reads neither sound nor pictures.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from foleykit.models.avldm.published.config import Action2SoundConfig
 from foleykit.models.avldm.published.network import PictureVae
 from foleykit.models.avldm.published.objective import Action2SoundBatch, NoiseObjective, TrainedParts
 from foleykit.models.avldm.published.pipeline import window_mel
-from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
+from foleykit.training.loop import Run, TrainingConfig, fit, step_generator, write_settings
 
 PAPER_EPOCHS, PAPER_BATCH = 8, 720
 """Batch over all processes: eight of 90."""
@@ -227,9 +226,7 @@ def train_action2sound(args: Action2SoundTrainArgs, *, on_step: Callable[[int, f
         assert isinstance(model, TrainedParts)
         return held_out_losses(model, encoder.config, fixed)
 
-    args.output.mkdir(parents=True, exist_ok=True)
-    settings = {"batch_size": args.batch_size, "training": asdict(training), "torch": torch.__version__}
-    (args.output / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    write_settings(args.output, training, args.batch_size)
     run = Run(
         objective=NoiseObjective(model, encoder.config),
         batches=EpochBatches(clips, args.batch_size),

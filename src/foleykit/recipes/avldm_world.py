@@ -5,9 +5,8 @@ codec -> video -> vocoder -> generator -> similarity -> bundle. Every stage writ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -51,7 +50,7 @@ from foleykit.recipes.world_data import (
     single_backgrounds,
     surveyed_videos,
 )
-from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
+from foleykit.training.loop import Run, TrainingConfig, fit, step_generator, write_settings
 from foleykit.training.processes import join_processes
 from foleykit.world.types import Split
 
@@ -130,9 +129,7 @@ def run_stage(
         seed=args.seed,
     )
     folder = stage_folder(args)
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = {"batch_size": batch_size(args), "training": asdict(training), "torch": torch.__version__}
-    (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    write_settings(folder, training, batch_size(args))
     if args.start is not None:
         load_weights(objective.model, args.start / folder.name / "model.safetensors")
     run = Run(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from foleykit.models.avsync.pipeline import heard_part
 from foleykit.models.contrastive.network import AudioVisualTowers, ContrastiveConfig, av_sim
 from foleykit.models.contrastive.objective import InfoNceObjective, PairBatch
 from foleykit.recipes.avldm_batches import step_rng
-from foleykit.training.loop import Run, TrainingConfig, fit
+from foleykit.training.loop import Run, TrainingConfig, fit, write_settings
 
 HELD_OUT_CLIPS = 64
 
@@ -122,9 +121,7 @@ def train_contrastive(args: ContrastiveTrainArgs, *, on_step: Callable[[int, flo
             "nearest_is_own": nearest.double().mean().item(),
         }
 
-    args.output.mkdir(parents=True, exist_ok=True)
-    settings = {"batch_size": args.batch_size, "training": asdict(args.training), "torch": torch.__version__}
-    (args.output / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    write_settings(args.output, args.training, args.batch_size)
     run = Run(
         objective=InfoNceObjective(towers),
         batches=batches,

@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ from foleykit.models.foleygen.network import LanguageModel
 from foleykit.models.foleygen.objective import LanguageObjective
 from foleykit.models.foleygen.presets import foleygen
 from foleykit.recipes.avldm_batches import step_rng
-from foleykit.training.loop import Run, TrainingConfig, fit
+from foleykit.training.loop import Run, TrainingConfig, fit, write_settings
 
 
 def paper_training() -> TrainingConfig:
@@ -213,9 +213,7 @@ def train_foleygen(args: ShardTrainArgs, *, on_step: Callable[[int, float], None
         assert isinstance(model, LanguageModel)
         return held_out_losses(model, fixed)
 
-    args.output.mkdir(parents=True, exist_ok=True)
-    settings = {"batch_size": args.batch_size, "training": asdict(args.training), "torch": torch.__version__}
-    (args.output / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    write_settings(args.output, args.training, args.batch_size)
     run = Run(
         objective=LanguageObjective(model),
         batches=ShardBatches(coded=coded, batch_size=args.batch_size, device=args.device, seed=args.training.seed),

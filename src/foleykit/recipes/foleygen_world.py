@@ -6,10 +6,9 @@ stage settles what the codes mean; then decoder and language model can be traine
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -41,7 +40,7 @@ from foleykit.recipes.stage_defaults import StageDefaults
 from foleykit.recipes.unit_mel_vocoder import SoundBatches, sound_batches, world_clips
 from foleykit.recipes.world_data import once_per_video, open_world
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
-from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
+from foleykit.training.loop import Run, TrainingConfig, fit, step_generator, write_settings
 from foleykit.training.processes import join_processes
 from foleykit.world.types import Split
 
@@ -152,7 +151,7 @@ def train_codec(args: FoleyGenTrainArgs, on_step: Callable[[int, float], None] |
     objective = codec_objective(args, config).to(args.device)
     if args.stage == "codec":
         start_codec_(objective.generator, batches, args.seed)
-    write_settings(args, training)
+    write_settings(stage_folder(args), training, args.batch_size or args.defaults.batch_size)
     run = AdversarialRun(
         objective=objective,
         batches=batches,
@@ -291,7 +290,7 @@ def train_lm(args: FoleyGenTrainArgs, on_step: Callable[[int, float], None] | No
         assert isinstance(model, LanguageModel)
         return held_out_losses(model, fixed)
 
-    write_settings(args, training)
+    write_settings(stage_folder(args), training, args.batch_size or args.defaults.batch_size)
     run = Run(
         objective=LanguageObjective(model),
         batches=batches,
@@ -303,15 +302,6 @@ def train_lm(args: FoleyGenTrainArgs, on_step: Callable[[int, float], None] | No
     )
     fit(run, resume=args.resume)
     return stage_folder(args)
-
-
-def write_settings(args: FoleyGenTrainArgs, training: TrainingConfig) -> None:
-    """Leave a stage's settings beside its weights."""
-    folder = stage_folder(args)
-    folder.mkdir(parents=True, exist_ok=True)
-    batch_size = args.batch_size or args.defaults.batch_size
-    settings = {"batch_size": batch_size, "training": asdict(training), "torch": torch.__version__}
-    (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def bundle(args: FoleyGenTrainArgs, destination: Path) -> None:

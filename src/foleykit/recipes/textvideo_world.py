@@ -6,9 +6,8 @@ can run side by side, `generator` after `text`. Every stage can be killed and re
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -42,7 +41,7 @@ from foleykit.recipes.textvideo_batches import EncodedVideo, TextVideoBatches, d
 from foleykit.recipes.textvideo_text import TextBatches, reader_of, score_reader
 from foleykit.recipes.wave_vae_world import WaveVaeTrainArgs, train_wave_vae
 from foleykit.recipes.world_data import once_per_video, open_world
-from foleykit.training.loop import Run, TrainingConfig, fit, step_generator
+from foleykit.training.loop import Run, TrainingConfig, fit, step_generator, write_settings
 from foleykit.world.types import Split
 
 Stage = Literal["codec", "decoder", "text", "generator"]
@@ -222,9 +221,7 @@ def fit_stage(
         bf16=args.bf16,
         seed=args.seed,
     )
-    args.folder.mkdir(parents=True, exist_ok=True)
-    settings = {"batch_size": args.clips_per_step, "training": asdict(training), "torch": torch.__version__}
-    (args.folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    write_settings(args.folder, training, args.clips_per_step)
     run = Run(
         objective=objective,
         batches=batches,

@@ -6,12 +6,13 @@ Under torchrun every process takes its own batch of each step and gradients are 
 from __future__ import annotations
 
 import copy
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar, assert_never
 
@@ -79,6 +80,13 @@ class TrainingConfig:
                 return self.learning_rate * min(warm, math.sqrt(warmup / (step + 1)))
             case _:
                 assert_never(self.schedule)
+
+
+def write_settings(folder: Path, training: TrainingConfig, batch_size: int) -> None:
+    """Make `folder` and write to settings.json what a run in it is told, and by which torch it is run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {"batch_size": batch_size, "training": asdict(training), "torch": torch.__version__}
+    (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
