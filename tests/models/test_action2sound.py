@@ -21,8 +21,9 @@ from foleykit.core.ranges import Reroll
 from foleykit.encoders.visual.timesformer import TimeSformer
 from foleykit.models.avldm.published.config import Action2SoundConfig, PublishedSampling
 from foleykit.models.avldm.published.network import Conditioner, Denoiser, PictureVae
-from foleykit.models.avldm.published.pipeline import Action2SoundPipeline, Guidance, Vocoder, plan_of, windows_of
+from foleykit.models.avldm.published.pipeline import Action2SoundPipeline, Guidance, Vocoder
 from foleykit.models.avldm.published.presets import action2sound, debug
+from foleykit.models.avldm.published.windows import plan_of, windows_of
 
 pytest.importorskip("diffusers")
 

@@ -194,6 +194,22 @@ def test_one_seed_gives_one_sound_and_another_seed_another() -> None:
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
+def test_a_model_that_is_told_features_alone_takes_no_events() -> None:
+    config = replace(CONFIG, denoiser=replace(CONFIG.denoiser, event_width=0))
+    with pytest.raises(ModelError, match="needs what reads them"):
+        pipeline_of(config)
+    told = pipeline_of()
+    parts = {name: getattr(told, name) for name in ("codec", "vocoder", "video", "similarity", "library")}
+    plain = AvLdmPipeline(config, denoiser=Denoiser(config.denoiser), **parts)
+    features, ambient = plain.encode([frames_of(75)]), plain.quiet().waveform
+    assert told.takes_events and not plain.takes_events
+    assert plain.generate(features, num_samples=48_000, ambient=ambient, num_steps=2).shape == (1, 48_000)
+    with pytest.raises(ModelError, match="takes no events"):
+        next(plain.versions(features, num_samples=48_000, ambient=ambient, events=()))
+    with pytest.raises(ModelError, match="reads no events"):
+        plain.read_events(features)
+
+
 def test_guidance_of_events_leaves_a_video_without_any_as_it_is() -> None:
     plain = pipeline_of()
     stressed = pipeline_of(replace(CONFIG, sampling=replace(CONFIG.sampling, event_guidance=2.0)))

@@ -28,8 +28,9 @@ from foleykit.models.avldm.published.layout import (
     vae_names,
 )
 from foleykit.models.avldm.published.network import Conditioner, Denoiser, PictureVae
-from foleykit.models.avldm.published.pipeline import Action2SoundPipeline, Guidance, WindowFeatures, plan_of
+from foleykit.models.avldm.published.pipeline import Action2SoundPipeline, Guidance, WindowFeatures
 from foleykit.models.avldm.published.presets import action2sound
+from foleykit.models.avldm.published.windows import plan_of
 from parity.fixtures import assert_near, assert_relatively_near, manifest, recording, shapes, weights
 from parity.test_avldm_parts import hifigan, timesformer
 

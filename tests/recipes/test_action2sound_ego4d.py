@@ -136,7 +136,7 @@ def test_what_is_stored_is_what_the_pipeline_sees_and_every_clip_comes_once_an_e
     torch.testing.assert_close(
         torch.from_numpy(opened.cached(0, f"latents-{encoder.digest}")).float(), wanted, atol=5e-3, rtol=5e-3
     )
-    batches = EpochBatches(clips, 2)
+    batches = EpochBatches(clips=clips, batch_size=2)
     epoch = torch.cat([batches(step).latents for step in (0, 1)])
     assert len(epoch.flatten(1).unique(dim=0)) == len(clips) == 4
     assert (

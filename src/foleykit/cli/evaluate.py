@@ -144,7 +144,7 @@ def run_model(args: ModelArgs) -> None:
             for name, ambient in ambients.items()
         }
         if isinstance(model, AvLdmPipeline):
-            if model.events is not None:
+            if model.takes_events:
                 folders["told the true events"] = recipe.told_condition(clips, model, progress=report)
             folders["retrieval baseline"] = recipe.retrieve_condition(
                 clips, model, open_world(replace(data, num_videos=RETRIEVAL_VIDEOS), "train")

@@ -5,25 +5,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from typing import Protocol, TypeVar, assert_never
+from typing import Protocol, assert_never
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from foleykit.audio.ambient import AmbientClip
 from foleykit.core.errors import UsageError
 from foleykit.core.progress import Report
-from foleykit.core.ranges import Cue
 from foleykit.core.signals import Signal
-from foleykit.core.types import VideoFeatures
 from foleykit.encoders.text.words import words_in
 from foleykit.jobs.ambience import background_stretch, is_silent
+from foleykit.jobs.scene import Scene, Watch
 from foleykit.jobs.soundtrack import Dtype, Settings
-from foleykit.models.avldm.events import SeenEvent
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
 from foleykit.models.foleygen.pipeline import FoleyGenPipeline
@@ -31,12 +27,9 @@ from foleykit.models.textvideo.pipeline import TextVideoPipeline
 from foleykit.models.textvideo.pipeline import VideoFeatures as TextVideoFeatures
 from foleykit.video.info import VideoInfo
 from foleykit.video.io import VideoReader
-from foleykit.video.quality import QualityReport, QualityWatch
-from foleykit.video.shots import ShotDetector
+from foleykit.video.quality import QualityWatch
 
 Model = AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline | TextVideoPipeline
-
-CueOrReroll = TypeVar("CueOrReroll", bound=Cue)
 
 HEARD_SECONDS = 9.0
 """Of a video whose background a model of family textvideo is to choose; a few of its windows."""
@@ -46,37 +39,6 @@ QUIET_WORDS = "background noise, ambience, hum, hiss, wind, music"
 """What a model without an ambient condition is led away from when it is asked for action alone."""
 FULL_CHUNK = 8
 """Frames of the video's own size that are in memory at a time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    """A video as a model sees it."""
-
-    info: VideoInfo
-    start: Fraction
-    """Second from which there is new sound."""
-    end: Fraction
-    """Second up to which there is new sound."""
-    features: VideoFeatures | TextVideoFeatures
-    shots: tuple[float, ...] = ()
-    """Seconds from `start` at which the picture cuts to another shot."""
-    quality: QualityReport | None = None
-    """What in the pictures makes the sound hard to guess."""
-
-    @property
-    def frame_features(self) -> VideoFeatures:
-        """The features, of a model that has them frame by frame."""
-        assert isinstance(self.features, VideoFeatures)
-        return self.features
-
-    def on_clock(self, ranges: tuple[CueOrReroll, ...]) -> tuple[CueOrReroll, ...]:
-        """Return `ranges` of the video on the clock of the new sound."""
-        start = float(self.start)
-        return tuple(replace(one, start=one.start - start, end=one.end - start) for one in ranges)
-
-    def heard(self, events: tuple[SeenEvent, ...]) -> tuple[SeenEvent, ...]:
-        """Return a video's `events`, all of them in the new sound, on its clock."""
-        return tuple(replace(event, time=event.time - float(self.start)) for event in events)
 
 
 class Adapter(Protocol):
@@ -130,26 +92,6 @@ def adapter_of(model: Model, name: str, *, device: str, dtype: Dtype) -> Adapter
             assert_never(model)
 
 
-class _Watch:
-    """Hears of every chunk of frames that passes: where shots begin, and how much is done."""
-
-    def __init__(self, fps: float, report: Report, num_frames: int) -> None:
-        self._detector = ShotDetector(fps)
-        self._report = report
-        self._num_frames = num_frames
-        self._done = 0
-        self.shots: list[float] = []
-
-    def passing(self, chunks: VideoReader, *, is_cut: bool = True) -> Iterator[NDArray[np.uint8]]:
-        """Yield `chunks`; of two streams of one video, one is looked at for cuts."""
-        for chunk in chunks:
-            if is_cut:
-                self.shots.extend(self._detector.update(chunk))
-            yield chunk
-            self._done += len(chunk)
-            self._report("look", min(1.0, self._done / self._num_frames))
-
-
 def look_frame_by_frame(
     model: AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline,
     info: VideoInfo,
@@ -162,7 +104,7 @@ def look_frame_by_frame(
     fps = model.config.video_fps
     quality = QualityWatch(info.average_fps)
     reader = VideoReader(info, fps=fps, size=size, start=start, end=end, on_picture=quality)
-    watch = _Watch(fps, report, len(reader))
+    watch = Watch(fps, report, len(reader))
     features = model.encode(watch.passing(reader))
     return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots), quality=quality.report())
 
@@ -176,14 +118,8 @@ class AvLdmAdapter:
 
     def check(self, settings: Settings, *, with_stems: bool) -> None:
         refuse_prompts(settings, self._name)
-        if self._reader is None:
+        if not (isinstance(self._model, AvLdmPipeline) and self._model.takes_events):
             refuse_events(settings, self._name)
-
-    @property
-    def _reader(self) -> AvLdmPipeline | None:
-        """The model, if it is told events."""
-        model = self._model
-        return model if isinstance(model, AvLdmPipeline) and model.events is not None else None
 
     def resolve(self, settings: Settings) -> Settings:
         sampling = self._model.config.sampling
@@ -375,7 +311,7 @@ class TextVideoAdapter:
 
         frames = reader(config.video_fps, quality)
         pictures = None if config.clip is None else reader(config.picture_fps, None)
-        watch = _Watch(config.video_fps, report, len(frames) + (0 if pictures is None else len(pictures)))
+        watch = Watch(config.video_fps, report, len(frames) + (0 if pictures is None else len(pictures)))
         features = self._model.encode(
             watch.passing(frames),
             () if pictures is None else watch.passing(pictures, is_cut=False),

@@ -12,7 +12,8 @@ from foleykit.core.checkpoint import weights_digest
 from foleykit.core.progress import Report
 from foleykit.evaluation.sync_classifier import SyncClassifier
 from foleykit.evaluation.sync_network import CHUNK_FRAMES, SyncNetwork
-from foleykit.jobs.adapters import Model, Scene
+from foleykit.jobs.adapters import Model
+from foleykit.jobs.scene import Scene
 from foleykit.jobs.selection import Verdict, faults_of
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.video.io import VideoReader

@@ -16,13 +16,14 @@ from foleykit.core.errors import MediaError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.core.ranges import Line
 from foleykit.core.signals import Signal
-from foleykit.jobs.adapters import Model, Scene, adapter_of
+from foleykit.jobs.adapters import Model, adapter_of
 from foleykit.jobs.ambience import BUILT_IN, at_level, middle_of, quietest_stretch, read_recording
 from foleykit.jobs.judge import Judge
 from foleykit.jobs.library import clip_by_key, embedding_space, nearest_clip
 from foleykit.jobs.models import ModelDescription
 from foleykit.jobs.original import read_original
 from foleykit.jobs.placing import check_ranges, finish, place, reroll
+from foleykit.jobs.scene import Scene
 from foleykit.jobs.screening import MAX_FURTHER, Unwanted, unwanted_sounds
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
 from foleykit.jobs.speech import Speech, speak
@@ -200,7 +201,7 @@ class FoleyPipeline:
 
         Raises MediaError for a file that cannot be used, ModelError for a model that reads no events.
         """
-        if not isinstance(self.model, AvLdmPipeline) or self.model.events is None:
+        if not (isinstance(self.model, AvLdmPipeline) and self.model.takes_events):
             raise ModelError(f'model "{self.description.name}" reads no events; use tiny-avldm')
         info = video if isinstance(video, VideoInfo) else probe(video, limits)
         scene = self.look(info, Settings(start=start, end=end), report=report)

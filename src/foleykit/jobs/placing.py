@@ -14,9 +14,9 @@ from foleykit.core.errors import UsageError
 from foleykit.core.progress import Report
 from foleykit.core.ranges import Reroll
 from foleykit.core.signals import Signal, between, blocks_of, write_blocks, zeros
-from foleykit.jobs.adapters import Scene
 from foleykit.jobs.mark import mark, mark_like
 from foleykit.jobs.original import read_original
+from foleykit.jobs.scene import Scene
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Course, Settings, Soundtrack, Splice
 from foleykit.video.info import VideoInfo
 

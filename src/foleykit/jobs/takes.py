@@ -9,8 +9,8 @@ from dataclasses import replace
 from foleykit.audio.ambient import AmbientClip
 from foleykit.core.progress import Report
 from foleykit.core.signals import Signal, stretch
-from foleykit.jobs.adapters import Scene
 from foleykit.jobs.judge import Judge
+from foleykit.jobs.scene import Scene
 from foleykit.jobs.screening import Heard, Unwanted, listen, screen
 from foleykit.jobs.selection import Selection, Verdict, select
 from foleykit.jobs.soundtrack import Soundtrack

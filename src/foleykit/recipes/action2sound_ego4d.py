@@ -28,11 +28,11 @@ from foleykit.encoders.visual.timesformer import TimeSformer
 from foleykit.models.avldm.published.config import Action2SoundConfig
 from foleykit.models.avldm.published.network import PictureVae
 from foleykit.models.avldm.published.objective import Action2SoundBatch, NoiseObjective, TrainedParts
-from foleykit.models.avldm.published.pipeline import window_mel
+from foleykit.models.avldm.published.windows import window_mel
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator, write_settings
 
-PAPER_EPOCHS, PAPER_BATCH = 8, 720
-"""Batch over all processes: eight of 90."""
+PAPER_EPOCHS, PAPER_BATCH, PAPER_SEED = 8, 720, 72
+"""The batch is that of all processes: eight of 90."""
 HELD_OUT_BATCHES = 4
 
 
@@ -49,7 +49,7 @@ def paper_training(num_clips: int, *, num_epochs: int = PAPER_EPOCHS, batch_size
         ema_decay=0.0,
         checkpoint_every=500,
         validate_every=500,
-        seed=72,
+        seed=PAPER_SEED,
     )
 
 
@@ -116,7 +116,7 @@ class EncodedClips:
         return torch.from_numpy(np.stack(arrays).astype(np.float32)).to(self.device)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EpochBatches:
     """Every clip once an epoch, in an order of its own."""
 
@@ -204,7 +204,7 @@ def train_action2sound(args: Action2SoundTrainArgs, *, on_step: Callable[[int, f
     """Train U-Net and conditioner, and return the run folder with their weights."""
     encoder, shards = Encoder(args.parts, args.device), ClipShards(args.shards)
     encoder.store(shards)
-    seed = 0 if args.training is None else args.training.seed
+    seed = PAPER_SEED if args.training is None else args.training.seed
     clips = encoder.clips(shards, args.ambient, "train", seed=seed)
     training = args.training or paper_training(len(clips), batch_size=args.batch_size)
     held_out = encoder.clips(shards, args.ambient, "valid", seed=1)
@@ -229,7 +229,7 @@ def train_action2sound(args: Action2SoundTrainArgs, *, on_step: Callable[[int, f
     write_settings(args.output, training, args.batch_size)
     run = Run(
         objective=NoiseObjective(model, encoder.config),
-        batches=EpochBatches(clips, args.batch_size),
+        batches=EpochBatches(clips=clips, batch_size=args.batch_size),
         config=training,
         output=args.output,
         device=args.device,

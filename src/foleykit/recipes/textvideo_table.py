@@ -304,16 +304,17 @@ def textvideo_table(
     sampling, asked = model.config.sampling, args.guidance_scale
     scales = (sampling.guidance_for(), sampling.guidance_for("any")) if asked is None else (asked, asked)
     home = args.output / f"sounds-{digest}-{scales[0]:g}-{scales[1]:g}"
+    baseline_home = args.output / f"sounds-{weights_digest(baseline.denoiser, baseline.codec)}"
 
-    def made(rows: Mapping[str, Make[PromptClip]], sample_rate: int) -> dict[str, Path]:
+    def made(home: Path, rows: Mapping[str, Make[PromptClip]], sample_rate: int) -> dict[str, Path]:
         return {
             name: write_row(maker.clips, home / name.replace(" ", "-").replace(",", ""), make, sample_rate, progress)
             for name, make in rows.items()
         }
 
-    folders = made(maker.rows(), model.config.sample_rate)
+    folders = made(home, maker.rows(), model.config.sample_rate)
     classifier = MaterialClassifier.load(args.classifier)
-    everything = folders | made(maker.baseline_rows(), baseline.config.sample_rate)
+    everything = folders | made(baseline_home, maker.baseline_rows(), baseline.config.sample_rate)
     world = evaluate_world(maker.reference, everything, classifier=classifier, progress=progress)
     shown = [TRUE_ACTION, TRUE_MIX, SHUFFLED, *everything]
     prompted = [NO_PROMPT, TRUE_PROMPT, CONTRADICTING, NEGATIVE]

@@ -90,7 +90,8 @@ def encoded_videos(
     Denoised, the mixtures pass a spectral gate before the codec.
     """
     kind = f"{split}-denoised" if is_denoised else split
-    home, videos = folder / f"{kind}-{weights_digest(codec, encoder)}", open_world(args, split)
+    # Told apart from what runs stored before there was an event track.
+    home, videos = folder / f"{kind}-{weights_digest(codec, encoder)}.track", open_world(args, split)
     stored = once_per_video(
         videos, lambda video: encode_video(video, codec, encoder, device, is_denoised=is_denoised), home, device
     )

@@ -218,9 +218,9 @@ class AvLdmPipeline:
     ) -> Iterator[NDArray[np.float32]]:
         """Yield what `generate` returns, and then what it becomes by each of `rerolls`, one after another.
 
-        `events` are heard instead of those that are seen. Times count from the first sample. A re-roll samples the
-        latent frames of its stretch anew and holds the others. The vocoder keeps its noise, so that beyond the codec's
-        reach the sound stays what it was.
+        `events` are heard instead of those that are seen; raises ModelError where the model takes none. Times count
+        from the first sample. A re-roll samples the latent frames of its stretch anew and holds the others. The vocoder
+        keeps its noise, so that beyond the codec's reach the sound stays what it was.
         """
         config = self.config
         timeline = Timeline(num_samples=num_samples, sample_rate=config.sample_rate, hop_length=config.hop_length)
@@ -257,6 +257,11 @@ class AvLdmPipeline:
             latents = held.filled(sampled, stretch)
             yield self._decode(latents, breath)[None, :num_samples]
 
+    @property
+    def takes_events(self) -> bool:
+        """Whether the denoiser is told events: those that are seen, or a list."""
+        return self.events is not None
+
     @torch.inference_mode()
     def read_events(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
         """Return what is seen to happen, sorted by time. Raises ModelError when this model reads no events."""
@@ -267,7 +272,9 @@ class AvLdmPipeline:
     def _told(self, features: VideoFeatures, events: Sequence[SeenEvent] | None, length: int) -> Tensor:
         """Return what the denoiser is told (`length`, W): features and, where the model has one, the event track."""
         values = fit_length(features.told, length)
-        if self.events is None and events is None:
+        if self.events is None:
+            if events is not None:
+                raise ModelError("this model takes no events")
             return values
         track = event_track(self.read_events(features) if events is None else events, length, self.config.frame_rate)
         return torch.cat((values, torch.from_numpy(track)), dim=1)
