@@ -38,9 +38,9 @@ def debug_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from foleykit.core.config import save_config
     from foleykit.encoders.similarity import AvSimilarity
     from foleykit.encoders.visual.two_rate import TwoRateEncoder
-    from foleykit.models.avldm.events import EventReader
     from foleykit.models.avldm.network import Denoiser
     from foleykit.models.avldm.presets import debug
+    from foleykit.models.events import EventReader
 
     folder = tmp_path_factory.mktemp("models") / "debug"
     folder.mkdir()

@@ -13,7 +13,7 @@ from foleykit.jobs.events import as_csv, as_json, read_events
 from foleykit.jobs.generate import GenerateRequest, generate
 from foleykit.jobs.load import load
 from foleykit.jobs.soundtrack import Settings
-from foleykit.models.avldm.events import SeenEvent
+from foleykit.models.events import SeenEvent
 
 EVENTS = (
     SeenEvent(time=0.5, material="glass", action="tap", level_db=-30.5),

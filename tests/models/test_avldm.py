@@ -22,7 +22,6 @@ from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.steering import OnsetSteering
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
-from foleykit.models.avldm.events import TRACK_WIDTH, EventReader, SeenEvent
 from foleykit.models.avldm.network import AvConditioning, Denoiser
 from foleykit.models.avldm.objective import (
     CodecObjective,
@@ -35,6 +34,7 @@ from foleykit.models.avldm.objective import (
 )
 from foleykit.models.avldm.pipeline import AvLdmPipeline, kind_of
 from foleykit.models.avldm.presets import debug, tiny_avldm
+from foleykit.models.events import TRACK_WIDTH, EventReader, SeenEvent
 from foleykit.video.chunks import overlapping_chunks
 
 CONFIG = debug()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -17,7 +18,9 @@ from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminatorsConfig
 from foleykit.core.checkpoint import load_tensors
 from foleykit.core.errors import ConfigError, FoleyError, ModelError, UsageError
 from foleykit.encoders.text.words import UNKNOWN, WordEncoder, WordEncoderConfig
+from foleykit.jobs.load import load
 from foleykit.jobs.sidecar import read_sidecar
+from foleykit.models.events import TRACK_WIDTH, SeenEvent
 from foleykit.models.textvideo.network import Conditioning
 from foleykit.recipes.avldm_batches import share_of
 from foleykit.recipes.textvideo_batches import EncodedVideo, HeardEvent, TextVideoBatches
@@ -123,6 +126,22 @@ def test_all_stages_train_resume_and_the_command_generates(
     assert read_sidecar(output.with_suffix(".json")).output.num_samples == 76_800
     assert packet_hashes(output) == packet_hashes(clip)
 
+    pipeline = load(tmp_path / "model")
+    told = (SeenEvent(time=0.4, material="metal"), SeenEvent(time=1.2, material="wood", level_db=-20))
+    seen, again, other = (
+        pipeline(clip, events=events).generated for events in (None, pipeline.read_events(clip), told)
+    )
+    assert np.array_equal(seen, again) and not np.array_equal(seen, other)
+
+    further = replace(whole, stage="generator", output=tmp_path / "further", start=whole.output, num_steps=1)
+    for stage in ("codec", "text"):
+        shutil.copytree(whole.output / stage, further.output / stage)
+    train(replace(further, learning_rate=1e-12))
+    one, other = (load_tensors(run.output / "generator" / "model.safetensors") for run in (whole, further))
+    assert all(torch.allclose(tensor, other[name], atol=1e-6) for name, tensor in one.items())
+    with pytest.raises(UsageError, match="start text or generator"):
+        train(replace(further, stage="codec"))
+
 
 def test_sound_of_another_rate_is_refused(args: TextVideoTrainArgs) -> None:
     from foleykit.models.textvideo.presets import debug_tiny
@@ -151,8 +170,11 @@ def encoded_video(seed: int) -> EncodedVideo:
         tuple(HeardEvent(time=float(time), claim=Claim(action="hit", material=material)) for time in times)
         for material in ("wood", "metal")
     )
+    tracks = np.zeros((2, num_frames, TRACK_WIDTH), np.float16)
+    tracks[..., 1] = np.arange(num_frames) + np.array([[0.0], [1000.0]])
     return EncodedVideo(
         features=features,
+        tracks=tracks,
         latents=latents,
         action_shares=(latents[:, :, 2] % 2).astype(np.float16),
         heard=(true, false),
@@ -181,8 +203,10 @@ def test_conditions_belong_to_their_clip_and_the_neighbour_to_the_truth() -> Non
     batch = batches_of()(0)
     conditioning: Conditioning = batch.conditioning
     assert conditioning.ambient is not None
-    # The same frames are heard and seen, and the pictures are their means.
+    # The same frames are heard, seen and told, in the same voice, and the pictures are means of what is seen.
     torch.testing.assert_close(batch.latents[:, 2], conditioning.sync[:, :, 0])
+    assert conditioning.sync.shape[2] == 32 + TRACK_WIDTH
+    torch.testing.assert_close(batch.latents[:, 2] + 1000 * batch.latents[:, 0], conditioning.sync[:, :, 32 + 1])
     torch.testing.assert_close(conditioning.pictures[:, :, 0], conditioning.sync[:, 2::5, 0])
     # The neighbour has the same background, another time, and never a false voice.
     torch.testing.assert_close(conditioning.ambient[:, 1, 0], batch.latents[:, 1, 0])

@@ -68,7 +68,16 @@ class StagedArgs(CommonArgs):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AvLdmArgs(StagedArgs):
+class StartedArgs(StagedArgs):
+    """What a training is told besides that may go on from other weights."""
+
+    start: Annotated[
+        Path | None, Option(metavar="DIR", help="Start from the weights of the same stage of this run folder.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvLdmArgs(StartedArgs):
     stage: Annotated[
         Literal["codec", "video", "vocoder", "generator", "similarity", "all"],
         Option(help="A stage builds on those before it; all runs them in turn."),
@@ -77,9 +86,6 @@ class AvLdmArgs(StagedArgs):
         bool, Option("--ambient/--no-ambient", help="Condition the generator on a neighbouring clip's sound.")
     ] = True
     denoise: Annotated[bool, Option("--denoise", help="Train the generator on sound behind a spectral gate.")] = False
-    start: Annotated[
-        Path | None, Option(metavar="DIR", help="Start from the weights of the same stage of this run folder.")
-    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +104,7 @@ class FoleyGenArgs(StagedArgs):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextVideoArgs(StagedArgs):
+class TextVideoArgs(StartedArgs):
     data: Annotated[
         Path, Option(metavar="DIR", help="Cache of long videos with 48 kHz sound; missing ones are rendered.")
     ] = Path("cache/world-48k")
@@ -228,6 +234,7 @@ def _train_textvideo(args: TextVideoArgs, preset: Literal["tiny-textvideo", "deb
                 stage=stage,
                 data=data,
                 base=model_folder(args.base),
+                start=args.start,
                 output=args.output or Path("runs") / ("debug-textvideo" if preset == "debug" else preset),
                 bf16=args.bf16,
             ),

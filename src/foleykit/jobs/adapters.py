@@ -13,7 +13,7 @@ from typing import Protocol, assert_never
 import torch
 
 from foleykit.audio.ambient import AmbientClip
-from foleykit.core.errors import UsageError
+from foleykit.core.errors import ModelError, UsageError
 from foleykit.core.progress import Report
 from foleykit.core.signals import Signal
 from foleykit.encoders.text.words import words_in
@@ -22,6 +22,7 @@ from foleykit.jobs.scene import Scene, Watch
 from foleykit.jobs.soundtrack import Dtype, Settings
 from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
+from foleykit.models.events import SeenEvent
 from foleykit.models.foleygen.pipeline import FoleyGenPipeline
 from foleykit.models.textvideo.pipeline import TextVideoPipeline
 from foleykit.models.textvideo.pipeline import VideoFeatures as TextVideoFeatures
@@ -54,6 +55,15 @@ class Adapter(Protocol):
 
     def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
         """Decode a span's pictures as the model wants them and encode them, in flat memory."""
+        ...
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether the model is told events: those that it reads from a scene, or a list."""
+        ...
+
+    def read_events(self, scene: Scene) -> tuple[SeenEvent, ...]:
+        """Return what is seen to happen, on the clock of the new sound; only of a model that takes events."""
         ...
 
     def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
@@ -118,7 +128,7 @@ class AvLdmAdapter:
 
     def check(self, settings: Settings, *, with_stems: bool) -> None:
         refuse_prompts(settings, self._name)
-        if not (isinstance(self._model, AvLdmPipeline) and self._model.takes_events):
+        if not self.takes_events:
             refuse_events(settings, self._name)
 
     def resolve(self, settings: Settings) -> Settings:
@@ -128,6 +138,15 @@ class AvLdmAdapter:
     def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
         with self.precision():
             return look_frame_by_frame(self._model, info, start, end, self._model.config.frame_size, report)
+
+    @property
+    def takes_events(self) -> bool:
+        return isinstance(self._model, AvLdmPipeline) and self._model.takes_events
+
+    def read_events(self, scene: Scene) -> tuple[SeenEvent, ...]:
+        assert isinstance(self._model, AvLdmPipeline)
+        with self.precision():
+            return self._model.read_events(scene.frame_features)
 
     def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
         if settings.ambient == "quiet":
@@ -205,6 +224,13 @@ class FoleyGenAdapter:
         size = self._model.config.reading_size(info.height, info.width)
         return look_frame_by_frame(self._model, info, start, end, size, report)
 
+    @property
+    def takes_events(self) -> bool:
+        return False
+
+    def read_events(self, scene: Scene) -> tuple[SeenEvent, ...]:
+        raise ModelError(f'model "{self._name}" reads no events')
+
     def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
         if settings.ambient == "quiet":
             return self._model.quiet()
@@ -241,7 +267,8 @@ class TextVideoAdapter:
         self._model, self._name = model, name
 
     def check(self, settings: Settings, *, with_stems: bool) -> None:
-        refuse_events(settings, self._name)
+        if not self.takes_events:
+            refuse_events(settings, self._name)
         self._check_words("prompt", settings.prompt)
         self._check_words("negative prompt", settings.negative_prompt)
         for stretch in (*settings.cues, *settings.rerolls):
@@ -321,6 +348,14 @@ class TextVideoAdapter:
             info=info, start=start, end=end, features=features, shots=tuple(watch.shots), quality=quality.report()
         )
 
+    @property
+    def takes_events(self) -> bool:
+        return self._model.takes_events
+
+    def read_events(self, scene: Scene) -> tuple[SeenEvent, ...]:
+        assert isinstance(scene.features, TextVideoFeatures)
+        return self._model.read_events(scene.features)
+
     def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
         """Return the quiet clip, or for "auto" what the model puts behind the beginning when it is told no ambience.
 
@@ -361,6 +396,7 @@ class TextVideoAdapter:
             seed=settings.seed,
             num_steps=settings.num_steps,
             guidance_scale=settings.guidance_scale,
+            events=None if settings.events is None else scene.heard(settings.events),
             cues=scene.on_clock(settings.cues),
             shots=scene.shots,
             rerolls=scene.on_clock(settings.rerolls),

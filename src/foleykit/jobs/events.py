@@ -11,7 +11,7 @@ from pathlib import Path
 
 from foleykit.core.errors import UsageError
 from foleykit.jobs.timed_rows import csv_rows, json_rows, timed
-from foleykit.models.avldm.events import SeenEvent
+from foleykit.models.events import SeenEvent
 
 COLUMNS = tuple(field.name for field in fields(SeenEvent))
 _NUMBERS = ("time", "duration", "level_db")

@@ -28,8 +28,8 @@ from foleykit.jobs.screening import MAX_FURTHER, Unwanted, unwanted_sounds
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Dtype, OriginalMode, Settings, Soundtrack
 from foleykit.jobs.speech import Speech, speak
 from foleykit.jobs.takes import best_of, judged, screened, unwanted_beside
-from foleykit.models.avldm.events import SeenEvent
 from foleykit.models.avldm.pipeline import AvLdmPipeline
+from foleykit.models.events import SeenEvent
 from foleykit.retrieval import open_index
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
 from foleykit.video.probe import probe
@@ -201,12 +201,11 @@ class FoleyPipeline:
 
         Raises MediaError for a file that cannot be used, ModelError for a model that reads no events.
         """
-        if not (isinstance(self.model, AvLdmPipeline) and self.model.takes_events):
+        if not self.adapter.takes_events:
             raise ModelError(f'model "{self.description.name}" reads no events; use tiny-avldm')
         info = video if isinstance(video, VideoInfo) else probe(video, limits)
         scene = self.look(info, Settings(start=start, end=end), report=report)
-        with self.adapter.precision():
-            events = self.model.read_events(scene.frame_features)
+        events = self.adapter.read_events(scene)
         seconds = float(scene.end - scene.start)
         return tuple(replace(event, time=event.time + float(scene.start)) for event in events if event.time < seconds)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from foleykit.core.progress import Report
 from foleykit.core.ranges import Cue
 from foleykit.core.types import VideoFeatures
-from foleykit.models.avldm.events import SeenEvent
+from foleykit.models.events import SeenEvent
 from foleykit.models.textvideo.pipeline import VideoFeatures as TextVideoFeatures
 from foleykit.video.info import VideoInfo
 from foleykit.video.io import VideoReader

@@ -23,7 +23,7 @@ from foleykit.jobs.provenance import Note, make_note
 from foleykit.jobs.screening import Screening
 from foleykit.jobs.selection import Verdict
 from foleykit.jobs.speech import Speech
-from foleykit.models.avldm.events import SeenEvent
+from foleykit.models.events import SeenEvent
 from foleykit.retrieval.filters import parse_filter
 from foleykit.video.info import VideoInfo
 from foleykit.video.mux import mux

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from foleykit.core.types import AudioBatch, GeneratorBatch, SimilarityBatch
-from foleykit.models.avldm.events import SeenEvent
+from foleykit.models.events import SeenEvent
 from foleykit.world.cache import CachedVideo
 from foleykit.world.sources import audible_sources
 from foleykit.world.types import AMBIENCE_KINDS, Place, SoundEvent
@@ -74,9 +74,12 @@ def level_after_db(action: NDArray[np.float32], time: float, sample_rate: int) -
     return min(10 * float(np.log10(np.square(after).mean() + 1e-9)), 0.0) if len(after) else -90.0
 
 
-def seen_events(video: CachedVideo) -> tuple[SeenEvent, ...]:
-    """Return what happens on screen and can be heard, sorted by time; of two within 50 ms only the louder."""
-    action = video.action.astype(np.float32) / PCM_SCALE
+def seen_events(video: CachedVideo, voice: NDArray[np.int16]) -> tuple[SeenEvent, ...]:
+    """Return what happens on screen and can be heard in `voice`, an action stem (S,), sorted by time.
+
+    Of two within 50 ms only the louder is told. Materials are those that are seen, whatever the voice.
+    """
+    action = voice.astype(np.float32) / PCM_SCALE
     audible = [
         SeenEvent(
             time=event.time,
@@ -87,7 +90,7 @@ def seen_events(video: CachedVideo) -> tuple[SeenEvent, ...]:
             level_db=level_after_db(action, event.time, video.sample_rate),
         )
         for event in video.events
-        if event.on_screen and is_audible(event, video.action, video.sample_rate)
+        if event.on_screen and is_audible(event, voice, video.sample_rate)
     ]
     kept: list[SeenEvent] = []
     for event in sorted(audible, key=lambda event: -event.level_db):
@@ -121,7 +124,7 @@ class EncodedVideo:
     features: NDArray[np.float16]
     """(T, D) video features, one per latent frame."""
     track: NDArray[np.float16]
-    """(T, K) what can be seen and heard to happen: `models.avldm.events.event_track`"""
+    """(T, K) what can be seen and heard to happen: `models.events.event_track`"""
     latents: NDArray[np.float16]
     """(A, D, T) latents of the mixture under each ambience."""
     action_shares: NDArray[np.float16]

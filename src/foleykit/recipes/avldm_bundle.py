@@ -18,10 +18,10 @@ from foleykit.encoders.visual.steering import FILE_NAME as STEERING
 from foleykit.encoders.visual.steering import OnsetSteering
 from foleykit.encoders.visual.two_rate import TwoRateEncoder, features_of
 from foleykit.models.avldm.config import AvLdmConfig
-from foleykit.models.avldm.events import FILE_NAME as EVENTS
-from foleykit.models.avldm.events import EventReader
 from foleykit.models.avldm.network import Denoiser
 from foleykit.models.avldm.objective import VideoObjective
+from foleykit.models.events import FILE_NAME as EVENTS
+from foleykit.models.events import EventReader
 from foleykit.recipes.avldm_world import TrainArgs, config_of, encoded, frozen_stages, trained
 from foleykit.recipes.world_data import open_world
 

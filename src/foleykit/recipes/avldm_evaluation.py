@@ -27,9 +27,9 @@ from foleykit.evaluation.metrics.spearman import spearman
 from foleykit.evaluation.onsets import OnsetConfig
 from foleykit.evaluation.truth import clip_truth
 from foleykit.models.avldm.config import AvLdmConfig
-from foleykit.models.avldm.events import SeenEvent
 from foleykit.models.avldm.network import Denoiser
 from foleykit.models.avldm.pipeline import AvLdmPipeline
+from foleykit.models.events import SeenEvent
 from foleykit.recipes.avldm_batches import PCM_SCALE, level_after_db
 from foleykit.recipes.world_data import WorldDataArgs, open_world
 from foleykit.world.cache import CachedVideo

@@ -14,9 +14,10 @@ from foleykit.codecs.wave_vae import WaveVae
 from foleykit.encoders.text.words import WordEncoder
 from foleykit.encoders.visual.sights import picture_means
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
+from foleykit.models.events import event_track
 from foleykit.models.textvideo.network import Conditioning
 from foleykit.models.textvideo.objective import TextVideoBatch
-from foleykit.recipes.avldm_batches import PCM_SCALE, draw_neighbour, is_audible, share_of, step_rng
+from foleykit.recipes.avldm_batches import PCM_SCALE, draw_neighbour, is_audible, seen_events, share_of, step_rng
 from foleykit.world.cache import CachedVideo
 from foleykit.world.prompts import Claim, write_prompt
 from foleykit.world.sources import AUDIBLE_DB
@@ -41,6 +42,8 @@ class EncodedVideo:
 
     features: NDArray[np.float16]
     """(T, W), one per latent frame."""
+    tracks: NDArray[np.float16]
+    """(V, T, K) what is seen to happen, as loud as it is heard in each voice: `models.events.event_track`"""
     latents: NDArray[np.float16]
     """(V, A, D, T)"""
     action_shares: NDArray[np.float16]
@@ -56,7 +59,7 @@ class EncodedVideo:
 def encode_voices(
     video: CachedVideo, codec: WaveVae, encoder: TwoRateEncoder, device: str
 ) -> dict[str, NDArray[np.generic]]:
-    """Return `features`, `latents` and `action_shares` of one long video, and which events are `audible` (V, E)."""
+    """Return `features`, `tracks`, `latents` and `action_shares` of one long video, and its `audible` events (V, E)."""
     frames = torch.from_numpy(np.array(video.frames)).to(device).permute(0, 3, 1, 2).float() / 255
     features = encoder(frames[None])[0]
     voices = np.concatenate([video.action[None], video.revoiced])
@@ -68,11 +71,13 @@ def encode_voices(
         mixes = (mixes.clip(-PCM_SCALE, PCM_SCALE) / PCM_SCALE).astype(np.float32)
         latents.append(codec.encode(torch.from_numpy(mixes).to(device)[:, None]))
     length = min(len(features), latents[0].shape[2])
+    tracks = [event_track(seen_events(video, voice), length, encoder.config.fps) for voice in voices]
     audible = [
         [event.on_screen and is_audible(event, voice, video.sample_rate) for event in video.events] for voice in voices
     ]
     return {
         "features": features[:length].cpu().numpy().astype(np.float16),
+        "tracks": np.stack(tracks).astype(np.float16),
         "latents": torch.stack(latents)[..., :length].cpu().numpy().astype(np.float16),
         "action_shares": np.stack(shares)[..., :length].astype(np.float16),
         "audible": np.array(audible, bool).reshape(len(voices), len(video.events)),
@@ -91,6 +96,7 @@ def describe_voices(video: CachedVideo, arrays: dict[str, NDArray[np.generic]]) 
     )
     return EncodedVideo(
         features=arrays["features"],  # type: ignore[arg-type]
+        tracks=arrays["tracks"],  # type: ignore[arg-type]
         latents=arrays["latents"],  # type: ignore[arg-type]
         action_shares=arrays["action_shares"],  # type: ignore[arg-type]
         heard=heard,
@@ -105,6 +111,7 @@ class Clip:
 
     latents: NDArray[np.float16]
     features: NDArray[np.float16]
+    track: NDArray[np.float16]
     action_share: NDArray[np.float16]
     ambient: NDArray[np.float16]
     prompt: str
@@ -149,15 +156,15 @@ class TextVideoBatches:
             parts = np.stack([getattr(clip, name) for clip in clips]).astype(np.float32)
             return torch.from_numpy(parts).to(self.device)
 
-        sync = stacked("features")
+        features = stacked("features")
         has_text = torch.tensor([bool(clip.prompt) for clip in clips], device=self.device)
         everywhere = torch.ones_like(has_text)
         return TextVideoBatch(
             latents=stacked("latents"),
             weights=1 + (self.action_weight - 1) * stacked("action_share"),
             conditioning=Conditioning(
-                pictures=torch.stack([picture_means(row, self.picture_stride) for row in sync]),
-                sync=sync,
+                pictures=torch.stack([picture_means(row, self.picture_stride) for row in features]),
+                sync=torch.cat((features, stacked("track")), dim=2),
                 text=self._read([clip.prompt for clip in clips]),
                 ambient=stacked("ambient"),
             ),
@@ -183,6 +190,7 @@ class TextVideoBatches:
         return Clip(
             latents=video.latents[voice, variant, :, start : start + self.window_frames],
             features=video.features[start : start + self.window_frames],
+            track=video.tracks[voice, start : start + self.window_frames],
             action_share=video.action_shares[voice, variant, start : start + self.window_frames],
             # As it truly sounds there: a re-voiced clip must be told from the text, and not from its neighbour.
             ambient=video.latents[0, variant, :, neighbour : neighbour + self.window_frames],

@@ -32,11 +32,12 @@ from foleykit.evaluation.report import Report, Row
 from foleykit.evaluation.truth import clip_truth
 from foleykit.evaluation.world import SHUFFLED, TRUE_ACTION, TRUE_MIX, evaluate_world
 from foleykit.models.avldm.pipeline import AvLdmPipeline
+from foleykit.models.events import SeenEvent
 from foleykit.models.textvideo.config import TextVideoConfig
 from foleykit.models.textvideo.pipeline import TextVideoPipeline
 from foleykit.models.textvideo.pipeline import VideoFeatures as TextVideoFeatures
 from foleykit.recipes.avldm_batches import step_rng
-from foleykit.recipes.avldm_evaluation import WorldSetArgs, clip_frames, read_dial, write_world_reference
+from foleykit.recipes.avldm_evaluation import WorldSetArgs, clip_frames, read_dial, true_events, write_world_reference
 from foleykit.recipes.table_clips import Make, write_row
 from foleykit.recipes.textvideo_report import TextVideoTable
 from foleykit.recipes.world_data import WorldDataArgs
@@ -199,6 +200,12 @@ class TextVideoTableMaker:
         def heard(clip: PromptClip) -> NDArray[np.float32]:
             return clip.neighbour[None]
 
+        def true(clip: PromptClip) -> tuple[SeenEvent, ...]:
+            return true_events(clip.info, read_clip(self.reference, clip.info))
+
+        told: dict[str, Make[PromptClip]] = {
+            "no prompt, told the true events": lambda number, clip: self.sound(number, clip, quiet, events=true(clip))
+        }
         return {
             NO_PROMPT: lambda number, clip: self.sound(number, clip, quiet),
             TRUE_PROMPT: lambda number, clip: self.sound(number, clip, quiet, clip.prompt),
@@ -206,12 +213,19 @@ class TextVideoTableMaker:
             NEGATIVE: lambda number, clip: self.sound(number, clip, quiet, negative=SUBSTANCES[clip.seen][0]),
             "no prompt, neighbour": lambda number, clip: self.sound(number, clip, heard(clip)),
             "true prompt, neighbour": lambda number, clip: self.sound(number, clip, heard(clip), clip.prompt),
-        }
+        } | (told if self.model.takes_events else {})
 
     def sound(
-        self, seed: int, clip: PromptClip, ambient: NDArray[np.float32], prompt: str = "", *, negative: str = ""
+        self,
+        seed: int,
+        clip: PromptClip,
+        ambient: NDArray[np.float32],
+        prompt: str = "",
+        *,
+        negative: str = "",
+        events: Sequence[SeenEvent] | None = None,
     ) -> NDArray[np.float32]:
-        return self.model.generate(
+        versions = self.model.versions(
             clip.features,
             num_samples=round(clip.info.seconds * self.model.config.sample_rate),
             prompt=prompt,
@@ -219,7 +233,9 @@ class TextVideoTableMaker:
             ambient=ambient,
             seed=seed,
             guidance_scale=self.args.guidance_scale,
-        )[0]
+            events=events,
+        )
+        return next(versions)[:, :][0]
 
     def baseline_rows(self) -> dict[str, Make[PromptClip]]:
         """Return the rows of the model without text."""

@@ -16,13 +16,14 @@ from torch import nn
 
 from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminatorsConfig, small_discriminators
 from foleykit.codecs.wave_vae import WaveVae, WaveVaeConfig
-from foleykit.core.checkpoint import frozen, save_weights, weights_digest, with_weights
+from foleykit.core.checkpoint import frozen, load_weights, save_weights, weights_digest, with_weights
 from foleykit.core.config import load_config, save_config
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.core.types import Batch, BatchSource, Objective
 from foleykit.encoders.text.words import WordEncoder
 from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder
 from foleykit.models.avldm.config import AvLdmConfig
+from foleykit.models.events import load_events
 from foleykit.models.textvideo.config import TextVideoConfig
 from foleykit.models.textvideo.network import Network
 from foleykit.models.textvideo.objective import (
@@ -66,6 +67,8 @@ class TextVideoTrainArgs(RunArgs):
     stage: Stage
     base: Path
     """Model folder of a trained AV-LDM, whose video encoder sees the pictures."""
+    start: Path | None = None
+    """Run folder from whose weights `text` or `generator` starts, instead of from random ones."""
     bf16: bool = False
     """Compute text and generator in bfloat16 where that is safe."""
     dropout: DropoutConfig = field(default_factory=lambda: DropoutConfig(video=0.15, text=0.0, ambient=0.15))
@@ -104,6 +107,8 @@ def train(args: TextVideoTrainArgs, *, on_step: Callable[[int, float], None] | N
     """
     match args.stage:
         case "codec" | "decoder":
+            if args.start is not None:
+                raise UsageError("codec and decoder start from nothing; start text or generator from another run")
             return train_codec(args, args.stage, on_step)
         case "text":
             return train_text(args, on_step)
@@ -222,6 +227,8 @@ def fit_stage(
         seed=args.seed,
     )
     write_settings(args.folder, training, args.clips_per_step)
+    if args.start is not None:
+        load_weights(objective.model, args.start / args.stage / "model.safetensors")
     run = Run(
         objective=objective,
         batches=batches,
@@ -268,7 +275,8 @@ def voiced_videos(args: TextVideoTrainArgs, split: Split) -> Sequence[EncodedVid
     """Return every long video encoded, in all its voices, computed once per pair of codec and encoder weights."""
     codec, encoder = trained_codec(args), base_encoder(args)
     videos = open_world(args.data, split)
-    folder = args.output / "encoded" / f"{split}-{weights_digest(codec, encoder)}"
+    # Told apart from what runs stored before there was an event track.
+    folder = args.output / "encoded" / f"{split}-{weights_digest(codec, encoder)}.track"
     stored = once_per_video(
         videos, lambda video: encode_voices(video, codec, encoder, args.device), folder, args.device
     )
@@ -290,6 +298,7 @@ def bundle(args: TextVideoTrainArgs, destination: Path) -> None:
         "video": base_encoder(args),
         "text": trained_reader(args),
         "network": with_weights(Network(config.network), args.output / "generator" / "model.safetensors"),
+        "events": load_events(args.base, config.network.sync_width),
     }
     destination.mkdir(parents=True, exist_ok=True)
     for name, module in parts.items():

@@ -16,7 +16,7 @@ from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import weights_digest
 from foleykit.core.progress import Report, no_report
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
-from foleykit.models.avldm.events import event_track
+from foleykit.models.events import event_track
 from foleykit.recipes.avldm_batches import (
     PCM_SCALE,
     Backgrounds,
@@ -208,7 +208,7 @@ def encode_video(
     length = min(len(features), latents.shape[2])
     whole = {
         "features": features.cpu().numpy()[:length],
-        "track": event_track(seen_events(video), length, encoder.config.fps),
+        "track": event_track(seen_events(video, video.action), length, encoder.config.fps),
         "latents": latents.cpu().numpy()[..., :length],
         "action_shares": share_of(action, rest, codec.config.hop_length)[..., :length],
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from dataclasses import dataclass
+from functools import cache
 
 from torch import nn
 
@@ -54,4 +56,13 @@ def join_processes(device: str) -> Processes:
         raise ConfigError(
             f"{asked} processes were asked for and {state.num_processes} came together; start with torchrun"
         )
+    _leave_at_exit()
     return Processes(rank=state.process_index, count=state.num_processes)
+
+
+@cache
+def _leave_at_exit() -> None:
+    """Take this process out of its group when it ends; else the threads of the group may outlive it and abort it."""
+    from accelerate import PartialState
+
+    atexit.register(PartialState().destroy_process_group)

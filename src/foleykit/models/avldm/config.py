@@ -10,7 +10,7 @@ from foleykit.core.errors import ConfigError
 from foleykit.diffusion.samplers import SamplerName
 from foleykit.encoders.similarity import AvSimilarityConfig
 from foleykit.encoders.visual.two_rate import TwoRateConfig
-from foleykit.models.avldm.events import TRACK_WIDTH
+from foleykit.models.events import TRACK_WIDTH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class DenoiserConfig:
     video_width: int = 192
     """Channels of the video features, one feature per latent frame."""
     event_width: int = 0
-    """Channels of the event track beside each feature (`models.avldm.events`); 0 for a denoiser that is told features
+    """Channels of the event track beside each feature (`models.events`); 0 for a denoiser that is told features
     alone."""
     width: int = 192
     """Channels of the residual stream."""

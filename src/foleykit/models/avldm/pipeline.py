@@ -29,8 +29,8 @@ from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.steering import OnsetSteering, load_steering, seen_features
 from foleykit.encoders.visual.two_rate import CHUNK_FRAMES, CONTEXT_FRAMES, TwoRateEncoder, VideoLooks
 from foleykit.models.avldm.config import AvLdmConfig
-from foleykit.models.avldm.events import EventReader, SeenEvent, event_track, happening, load_events
 from foleykit.models.avldm.network import AvConditioning, Denoiser
+from foleykit.models.events import EventReader, SeenEvent, event_track, happening, load_events
 from foleykit.world.types import AMBIENCE_KINDS
 
 WINDOWS_AT_ONCE = 8

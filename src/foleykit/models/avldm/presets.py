@@ -8,7 +8,7 @@ from foleykit.codecs.istft_vocoder import IstftVocoderConfig
 from foleykit.codecs.mel_vae import MelVaeConfig
 from foleykit.encoders.visual.two_rate import TwoRateConfig
 from foleykit.models.avldm.config import AvLdmConfig, DenoiserConfig, SamplingConfig
-from foleykit.models.avldm.events import TRACK_WIDTH
+from foleykit.models.events import TRACK_WIDTH
 
 
 def tiny_avldm() -> AvLdmConfig:

@@ -17,6 +17,7 @@ from foleykit.encoders.clip import ClipConfig, ClipTextConfig
 from foleykit.encoders.text.words import WordEncoderConfig
 from foleykit.encoders.visual.synchformer import SynchformerConfig
 from foleykit.encoders.visual.two_rate import TwoRateConfig
+from foleykit.models.events import TRACK_WIDTH
 from foleykit.video.picks import FramePick
 
 InputActivation = Literal["selu", "silu"]
@@ -32,6 +33,8 @@ class NetworkConfig:
     """Channels of a picture's feature."""
     sync_width: int = 768
     """Channels of a synchronisation token."""
+    event_width: int = 0
+    """Channels of the event track beside each of them (`models.events`); 0 for a network that is told no events."""
     text_width: int = 1024
     """Channels of a text token."""
     num_text_tokens: int = 77
@@ -73,6 +76,11 @@ class NetworkConfig:
     @property
     def head_width(self) -> int:
         return self.width // self.num_heads
+
+    @property
+    def timing_width(self) -> int:
+        """Channels that say when: a synchronisation token's and the event track's."""
+        return self.sync_width + self.event_width
 
     @property
     def has_transcript(self) -> bool:
@@ -168,6 +176,10 @@ class TextVideoConfig:
                 raise ConfigError(f"the encoder of {what} gives {made} channels, the network takes {taken}")
         if self.sync_group != network.sync_group or self.text.num_tokens != network.num_text_tokens:
             raise ConfigError("sync_group and num_text_tokens of the network must be those of its encoders")
+        if network.event_width not in (0, TRACK_WIDTH if self.clip is None else 0):
+            raise ConfigError(
+                f"an event track has {TRACK_WIDTH} channels and follows a two-rate encoder, not {network.event_width}"
+            )
         if isinstance(self.sync, TwoRateConfig) and self.sync.fps != self.frame_rate:
             raise ConfigError(f"{self.sync.fps:g} video frames/s do not match {self.frame_rate:g} latent frames/s")
         if self.sync.fps % self.picture_fps and self.clip is None:

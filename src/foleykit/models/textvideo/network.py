@@ -29,7 +29,8 @@ class Conditioning:
     pictures: Tensor
     """(B, P, W) one feature for each of P evenly spaced pictures"""
     sync: Tensor
-    """(B, S, W) synchronisation tokens, S a multiple of the network's `sync_group`"""
+    """(B, S, W) synchronisation tokens, each followed by its row of the event track where the network is told one; S is
+    a multiple of the network's `sync_group`"""
     text: Tensor
     """(B, N, W) tokens of the prompt"""
     transcript: Tensor | None = None
@@ -127,16 +128,16 @@ class Network(nn.Module):
             nn.Linear(config.picture_width, width), *after_linear, GatedMlp(width, hidden, kernel_size=3)
         )
         self.sync_in = nn.Sequential(
-            TokenConv(config.sync_width, width, 7), after_conv(), GatedMlp(width, hidden, kernel_size=3)
+            TokenConv(config.timing_width, width, 7), after_conv(), GatedMlp(width, hidden, kernel_size=3)
         )
         self.text_in = nn.Sequential(nn.Linear(config.text_width, width), *after_linear, GatedMlp(width, hidden))
-        self.sync_positions = nn.Parameter(torch.zeros(config.sync_group, config.sync_width))
+        self.sync_positions = nn.Parameter(torch.zeros(config.sync_group, config.timing_width))
         self.picture_pool = nn.Linear(width, width)
         self.text_pool = nn.Linear(width, width)
         self.summary = GatedMlp(width, hidden)
         self.time_in = nn.Sequential(nn.Linear(config.num_time_features, width), nn.SiLU(), nn.Linear(width, width))
         self.null_pictures = nn.Parameter(torch.zeros(1, config.picture_width))
-        self.null_sync = nn.Parameter(torch.zeros(1, config.sync_width))
+        self.null_sync = nn.Parameter(torch.zeros(1, config.timing_width))
         # The text encoder's features of an empty prompt, stored and not trained.
         self.register_buffer("null_text", torch.zeros(config.num_text_tokens, config.text_width))
         if config.has_transcript:
@@ -266,7 +267,7 @@ class Network(nn.Module):
         config = self.config
         for name, tensor, width in (
             ("pictures", conditioning.pictures, config.picture_width),
-            ("sync tokens", conditioning.sync, config.sync_width),
+            ("sync tokens", conditioning.sync, config.timing_width),
             ("text tokens", conditioning.text, config.text_width),
         ):
             if tensor.ndim != 3 or tensor.shape[1] < 1 or tensor.shape[2] != width:

@@ -18,13 +18,14 @@ from foleykit.codecs.magnitude_vae import MagnitudeVae
 from foleykit.codecs.wave_vae import WaveVae
 from foleykit.core.checkpoint import build_with_weights, frozen
 from foleykit.core.config import load_config
-from foleykit.core.errors import InputError
+from foleykit.core.errors import InputError, ModelError
 from foleykit.core.ranges import Cue, Reroll
 from foleykit.core.signals import Signal
 from foleykit.diffusion.held import Held
 from foleykit.diffusion.windows import WindowPlan, touching
 from foleykit.encoders.text.readers import Reader, load_reader
 from foleykit.encoders.visual.sights import Sight, load_sight
+from foleykit.models.events import EventReader, SeenEvent, event_track, load_events
 from foleykit.models.textvideo.conditions import Conditioner, VideoFeatures, Wish, lasting
 from foleykit.models.textvideo.config import TextVideoConfig, plan_clip
 from foleykit.models.textvideo.decoding import decode_mels, decode_waves, load_sound
@@ -49,6 +50,7 @@ class TextVideoPipeline:
         vocoder: BigVgan | None,
         sight: Sight,
         reader: Reader,
+        events: EventReader | None = None,
         library: Sequence[AmbientClip] = (),
         device: str = "cpu",
     ) -> None:
@@ -59,6 +61,7 @@ class TextVideoPipeline:
         self.vocoder = None if vocoder is None else frozen(vocoder, self.device)
         self.sight = sight
         self.reader = reader
+        self.events = events
         self.library = tuple(library)
         self.conditioner = Conditioner(
             config, network=self.network, codec=self.codec, reader=reader, device=self.device
@@ -86,6 +89,7 @@ class TextVideoPipeline:
                 config.sync, config.clip, folder, picture_fps=config.picture_fps, device=device, dtype=dtype
             ),
             reader=load_reader(config.words or config.clip, folder, device=device, dtype=dtype),
+            events=load_events(folder, config.network.sync_width) if config.network.event_width else None,
             library=load_library(folder / "ambient", config.sample_rate) if config.network.has_ambient else (),
             device=device,
         )
@@ -148,6 +152,28 @@ class TextVideoPipeline:
             seconds=seconds,
         )
 
+    @property
+    def takes_events(self) -> bool:
+        """Whether the network is told events: those that are seen, or a list."""
+        return self.events is not None
+
+    @torch.inference_mode()
+    def read_events(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
+        """Return what is seen to happen, sorted by time. Raises ModelError when this model reads no events."""
+        if self.events is None:
+            raise ModelError("this model reads no events")
+        return self.events.read(features.segments[:, 0], self.config.video_fps)
+
+    def _told(self, features: VideoFeatures, events: Sequence[SeenEvent] | None) -> VideoFeatures:
+        """Return `features` with the event track beside their synchronisation tokens, where the network is told one."""
+        if self.events is None:
+            if events is not None:
+                raise ModelError("this model takes no events")
+            return features
+        seen = self.read_events(features) if events is None else events
+        track = torch.from_numpy(event_track(seen, len(features.segments), self.config.video_fps))
+        return replace(features, segments=torch.cat((features.segments, track[:, None]), dim=2))
+
     def unread(self, text: str) -> tuple[str, ...]:
         """Return the words of `text` that have no effect."""
         return self.reader.unread(text)
@@ -203,6 +229,7 @@ class TextVideoPipeline:
         seed: int = 0,
         num_steps: int | None = None,
         guidance_scale: float | None = None,
+        events: Sequence[SeenEvent] | None = None,
         cues: Sequence[Cue] = (),
         shots: Sequence[float] = (),
         rerolls: Sequence[Reroll] = (),
@@ -210,6 +237,7 @@ class TextVideoPipeline:
     ) -> Iterator[Signal]:
         """Yield the sound that `generate` returns, and then what each of `rerolls` makes of it, one after another.
 
+        `events` are made heard instead of those that are seen; a model that takes none raises ModelError.
         In the stretches of `cues` their prompts hold, where they have any, instead of the others; everything is
         denoised jointly. A re-roll samples the latent frames of its stretch anew, under its own prompts where it has
         any, and holds the others. All times count from the first sample.
@@ -224,7 +252,8 @@ class TextVideoPipeline:
         steps = config.sampling.num_steps if num_steps is None else num_steps
         texts = (prompt, *(cue.prompt for cue in cues))
         scale = config.sampling.guidance_for(*texts) if guidance_scale is None else guidance_scale
-        wish = Wish(features=features, prompt=prompt, negative_prompt=negative_prompt, ambient=ambient)
+        told = self._told(features, events)
+        wish = Wish(features=told, prompt=prompt, negative_prompt=negative_prompt, ambient=ambient)
         conditional, null = self.conditioner.known(wish, plan)
         latents = denoise(
             self.network,

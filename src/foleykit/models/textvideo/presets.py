@@ -14,6 +14,7 @@ from foleykit.encoders.clip import ClipConfig, ClipImageConfig, ClipTextConfig
 from foleykit.encoders.text.words import WordEncoderConfig
 from foleykit.encoders.visual.synchformer import SynchformerConfig
 from foleykit.encoders.visual.two_rate import TwoRateConfig
+from foleykit.models.events import TRACK_WIDTH
 from foleykit.models.textvideo.config import NetworkConfig, SamplingConfig, TextVideoConfig
 from foleykit.world.prompts import WORDS
 
@@ -83,6 +84,7 @@ def tiny_textvideo_network() -> NetworkConfig:
         latent_width=48,
         picture_width=192,
         sync_width=192,
+        event_width=TRACK_WIDTH,
         text_width=96,
         num_text_tokens=32,
         ambient_pool=5,

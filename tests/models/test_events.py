@@ -11,7 +11,7 @@ from torch import Tensor
 
 from foleykit.core.errors import UsageError
 from foleykit.encoders.visual.two_rate import TwoRateConfig, VideoHeads
-from foleykit.models.avldm.events import TRACK_WIDTH, EventReader, SeenEvent, event_track, happening, peaks
+from foleykit.models.events import TRACK_WIDTH, EventReader, SeenEvent, event_track, happening, peaks
 from foleykit.world.types import ACTIONS, MATERIALS
 
 HIT = SeenEvent(time=0.41, material="metal", action="hammer", level_db=-23.0)
