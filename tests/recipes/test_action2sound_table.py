@@ -37,7 +37,9 @@ def report(**rows: dict[str, float]) -> Report:
 
 
 def table(world: Report, pools: Report) -> Table:
-    dial = Dial(points=(DialPoint(level_db=-40.0, gap_level_db=-41.0),), spearman=0.9, share_rising=1.0)
+    dial = Dial(
+        points=(DialPoint(level_db=-40.0, gap_level_db=-41.0),), spearman=0.9, pooled_spearman=0.8, share_rising=1.0
+    )
     return Table(
         world=WorldPart(main=world, pools=pools, frame_rates=pools, dial=dial),
         real=None,

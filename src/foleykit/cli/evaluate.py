@@ -162,7 +162,7 @@ def run_model(args: ModelArgs) -> None:
         (args.output / "retrieval.json").write_text(json.dumps(asdict(retrieval), indent=2) + "\n")
     if not args.json:
         points = ", ".join(f"{point.level_db:.0f} → {point.gap_level_db:.1f}" for point in dial.points)
-        print(f"ambience asked for → heard, dBFS: {points}; Spearman {dial.spearman:.3f}")
+        print(f"ambience asked for → heard, dBFS: {points}. {dial.in_words()}")
     if not args.json and retrieval is not None:
         print(retrieval_table(retrieval))
 

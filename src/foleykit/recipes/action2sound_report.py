@@ -204,7 +204,7 @@ class Table:
             f"| asked, dBFS | {levels} |",
             "|---" * (len(dial.points) + 1) + "|",
             f"| heard, dBFS | {heard} |\n",
-            f"Spearman {dial.spearman:.3f}; single clips rise at {dial.share_rising:.0%} of the steps.\n",
+            f"{dial.in_words()}\n",
         ]
         if self.real is not None:
             parts += [

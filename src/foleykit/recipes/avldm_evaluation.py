@@ -94,9 +94,18 @@ class DialPoint:
 class Dial:
     points: tuple[DialPoint, ...]
     spearman: float
-    """Rank correlation of condition level and output level over all clips and levels"""
+    """Rank correlation of condition level and median output level"""
+    pooled_spearman: float
+    """The same over all clips and levels at once, where clips whose floor is high tell against it too"""
     share_rising: float
     """Share of neighbouring levels, over all clips, at which the output rises"""
+
+    def in_words(self) -> str:
+        """Return the correlations as a sentence."""
+        return (
+            f"Spearman {self.spearman:.3f} of the medians, {self.pooled_spearman:.3f} over all clips and levels "
+            f"together; single clips rise at {self.share_rising:.0%} of the steps."
+        )
 
 
 def write_world_reference(args: WorldSetArgs) -> tuple[ClipInfo, ...]:
@@ -277,7 +286,8 @@ def read_dial(args: WorldSetArgs, pipeline: SoundModel[Features], *, num_clips: 
             DialPoint(level_db=level, gap_level_db=float(median))
             for level, median in zip(DIAL_LEVELS_DB, medians, strict=True)
         ),
-        spearman=spearman(np.tile(DIAL_LEVELS_DB, len(heard)), heard.ravel()),
+        spearman=spearman(DIAL_LEVELS_DB, medians),
+        pooled_spearman=spearman(np.tile(DIAL_LEVELS_DB, len(heard)), heard.ravel()),
         share_rising=float((np.diff(heard, axis=1) > 0).mean()),
     )
 

@@ -72,7 +72,7 @@ class TextVideoTable:
                 f"| asked, dBFS | {levels} |",
                 "|---" * (len(dial.points) + 1) + "|",
                 f"| heard, dBFS | {heard} |\n",
-                f"Spearman {dial.spearman:.3f}; single clips rise at {dial.share_rising:.0%} of the steps.\n",
+                f"{dial.in_words()}\n",
                 f"Takes of one clip differ by {takes.value:.1f} dB [{takes.low:.1f}, {takes.high:.1f}] (log-spectral "
                 f"distance over all pairs, {takes.num_clips} clips).\n",
             ]
