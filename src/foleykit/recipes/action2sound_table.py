@@ -347,7 +347,7 @@ def _made(
 
 def _dial(args: TableArgs, clips: WorldSetArgs, pipeline: AvLdmPipeline, sounds: Path, progress: Progress) -> Dial:
     """Return the ambience dial; it is read once per model."""
-    path = sounds / f"dial-{args.num_dial_clips}.json"
+    path = sounds / f"levels-{args.num_dial_clips}.json"
     if not path.is_file():
         progress("read the dial", 0)
         dial = read_dial(clips, pipeline, num_clips=args.num_dial_clips)
