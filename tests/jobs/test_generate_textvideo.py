@@ -14,13 +14,14 @@ from foleykit.audio.files import read_waveform, write_waveform
 from foleykit.cli.main import main
 from foleykit.core import signals
 from foleykit.core.errors import ModelError, UsageError
-from foleykit.core.ranges import Cue, Reroll
+from foleykit.core.ranges import Cue, Line, Reroll
 from foleykit.jobs.generate import GenerateRequest, generate
 from foleykit.jobs.load import load
 from foleykit.jobs.models import describe_model
 from foleykit.jobs.pipeline import FoleyPipeline
 from foleykit.jobs.sidecar import read_sidecar
 from foleykit.jobs.soundtrack import Settings, Soundtrack
+from foleykit.models.textvideo.pipeline import TextVideoPipeline
 from foleykit.video.mux import packet_hashes
 
 
@@ -53,6 +54,40 @@ def test_the_command_takes_prompts_and_replays(model: Path, clip: Path, tmp_path
     assert sidecar.settings.prompt == "metal hits, quartz" and sidecar.settings.num_steps == 2
     again = generate(GenerateRequest(replay=output.with_suffix(".json"), output=tmp_path / "again.mp4"))
     assert read_sidecar(again.takes[0].sidecar).output.samples_sha256 == sidecar.output.samples_sha256
+
+
+def test_a_transcript_is_told_to_a_model_that_takes_one(pipeline: FoleyPipeline, clip: Path, tmp_path: Path) -> None:
+    """Spoken lines lie over the sound of either; only one with a place for the words makes other sound of them."""
+    told = load(write_tiny_textvideo(tmp_path / "told", takes_transcript=True))
+    lines = [Line(start=1.0, end=1.5, text="wood"), Line(start=0.2, end=0.8, text="metal rain")]
+    assert Settings(transcript=tuple(lines)).said == "metal rain wood"
+    for model, is_changed in ((pipeline, False), (told, True)):
+        silent = model(clip, ambient="quiet", watermark=False, stems=True)
+        spoken = model(clip, ambient="quiet", watermark=False, stems=True, transcript=lines, voice=Tone())
+        assert np.array_equal(silent.generated, spoken.generated) != is_changed
+        assert "speech" in spoken.stems and np.abs(spoken.stems["speech"]).max() > 0
+    with pytest.raises(ModelError, match="takes no transcript"):
+        make_words(pipeline, "metal rain")
+    assert not np.array_equal(make_words(told, "metal rain"), make_words(told, "wood"))
+    assert np.array_equal(make_words(told, " "), make_words(told, ""))
+    # Without guidance away from anything, what is left out of the other branch does not matter.
+    assert not np.array_equal(make_words(told, "wood", scale=1.0), make_words(told, "", scale=1.0))
+
+
+def make_words(pipeline: FoleyPipeline, transcript: str, scale: float = 2.0) -> np.ndarray:
+    model = pipeline.model
+    assert isinstance(model, TextVideoPipeline)
+    frames = [np.zeros((13, 32, 32, 3), np.uint8)]
+    return model(frames, num_samples=24_000, transcript=transcript, guidance_scale=scale)
+
+
+class Tone:
+    """A voice of half a second."""
+
+    name = "tone"
+
+    def speak(self, text: str, language: str, speed: float) -> tuple[np.ndarray, int]:
+        return np.sin(np.arange(4000) / 3).astype(np.float32), 8000
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1.3, 3.7])

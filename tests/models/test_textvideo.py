@@ -293,6 +293,7 @@ def test_parts_that_do_not_fit_are_refused() -> None:
         ({"vocoder": mmaudio("small-16k").vocoder}, "its own vocoder"),
         ({"picture_fps": 4.0}, "whole frames"),
         ({"network": replace(tiny.network, text_width=64)}, "text gives 96 channels"),
+        ({"network": replace(tiny.network, num_transcript_tokens=77)}, "as 32 tokens, not 77"),
     ):
         with pytest.raises(ConfigError, match=message):
             replace(tiny, **changes)

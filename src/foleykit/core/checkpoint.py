@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TypeVar
 
@@ -152,6 +153,14 @@ def weights_digest(*modules: nn.Module) -> str:
     for module in modules:
         for tensor in module.state_dict().values():
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def files_digest(paths: Sequence[Path], settings: object) -> str:
+    """Return the same of files with weights, and of `settings`, JSON-ready, under which they are used."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for path in paths:
+        digest.update(sha256(path).encode())
     return digest.hexdigest()[:12]
 
 

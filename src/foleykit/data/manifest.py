@@ -69,6 +69,11 @@ class ClipRecord:
     def seconds(self) -> float:
         return self.end - self.start
 
+    def said(self, seconds: float) -> str:
+        """Return what is said in the first `seconds` of the clip, in order; empty where nothing is."""
+        heard = sorted(line for line in self.transcript if line[0] < seconds and line[1] > 0)
+        return " ".join(stripped for _, _, words in heard if (stripped := words.strip()))
+
     def overlaps(self, other: ClipRecord) -> bool:
         """Return whether both show the same moment of the same video."""
         return self.video_id == other.video_id and self.start < other.end and other.start < self.end

@@ -92,6 +92,11 @@ class ShardClip:
     level_db: float
     """RMS of the sound in dBFS, -120 for digital silence."""
 
+    def shown_at(self, times: NDArray[np.float64]) -> list[int]:
+        """Return which pictures are on show at `times` (N,) in seconds, all shown equally long, the last one held."""
+        fps = self.num_frames / self.record.seconds
+        return np.minimum((times * fps + 1e-6).astype(int), self.num_frames - 1).tolist()
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
         return {

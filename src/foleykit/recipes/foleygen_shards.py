@@ -6,8 +6,6 @@ stored beside them, 4 kB and some more a clip, so that training reads no video.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +18,7 @@ from torch import Tensor, nn
 
 from foleykit.codecs import TokenCodec, build_token_codec
 from foleykit.codecs.encodec import EncodecConfig
-from foleykit.core.checkpoint import frozen, save_weights, sha256, with_weights
+from foleykit.core.checkpoint import files_digest, frozen, save_weights, with_weights
 from foleykit.core.config import load_config, save_config, to_dict
 from foleykit.core.errors import InputError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
@@ -32,6 +30,7 @@ from foleykit.models.foleygen.network import LanguageModel
 from foleykit.models.foleygen.objective import LanguageObjective
 from foleykit.models.foleygen.presets import foleygen
 from foleykit.recipes.avldm_batches import step_rng
+from foleykit.recipes.run_args import ShardRunArgs
 from foleykit.training.loop import Run, TrainingConfig, fit, write_settings
 
 
@@ -50,21 +49,11 @@ def paper_training() -> TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardTrainArgs:
-    """One run."""
+class ShardTrainArgs(ShardRunArgs):
+    """One run; `parts` lacks only its language model."""
 
-    parts: Path
-    """Model folder that lacks only its language model, such as `assemble` makes; it is completed."""
-    shards: Path
-    """Prepared clips to train on."""
-    held_out: Path
-    """Prepared clips to validate on."""
-    output: Path
-    """Run folder: checkpoints, log, weights."""
     training: TrainingConfig = field(default_factory=paper_training)
     batch_size: int = 256
-    device: str = "cpu"
-    resume: bool = True
 
 
 def assemble(codec: Path, video: Path, output: Path) -> FoleyGenConfig:
@@ -164,11 +153,8 @@ def clip_visual(
     shards: ClipShards, position: int, video: nn.Module, config: FoleyGenConfig, device: str
 ) -> NDArray[np.float16]:
     """Return the visual vectors (N, D) of a whole window, of the start of each interval; the last picture is held."""
-    clip = shards[position]
-    clip_fps = clip.num_frames / clip.record.seconds
     times = np.arange(round(config.window_seconds * config.video_fps)) / config.video_fps
-    wanted = np.minimum((times * clip_fps + 1e-6).astype(int), clip.num_frames - 1)
-    frames = torch.from_numpy(shards.frames_at(position, wanted.tolist())).to(device)
+    frames = torch.from_numpy(shards.frames_at(position, shards[position].shown_at(times))).to(device)
     pixels = frames.permute(0, 3, 1, 2).float() / 255
     if min(pixels.shape[-2:]) != config.video.size:
         raise InputError(
@@ -181,19 +167,14 @@ def clip_visual(
 
 def digest_of(config: FoleyGenConfig, parts: Path) -> str:
     """Return a short hash of codec, video encoder and window, so that stale values are never reused."""
-    digest = hashlib.sha256()
     values = to_dict(config)
     kept = [values["codec"], values["video"], values["lm"]["visual"]["rate"], values["window_seconds"]]
-    digest.update(json.dumps(kept, sort_keys=True).encode())
     weights = (
         parts / "codec.safetensors",
         parts / "video.safetensors",
         *sorted((parts / "video").glob("*.safetensors")),
     )
-    for path in weights:
-        if path.is_file():
-            digest.update(sha256(path).encode())
-    return digest.hexdigest()[:12]
+    return files_digest([path for path in weights if path.is_file()], kept)
 
 
 def train_foleygen(args: ShardTrainArgs, *, on_step: Callable[[int, float], None] | None = None) -> Path:

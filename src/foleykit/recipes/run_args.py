@@ -1,4 +1,4 @@
-"""What every recipe of the world is told besides what it trains."""
+"""What every recipe of the world, and what those of prepared clips, are told besides what they train."""
 
 from __future__ import annotations
 
@@ -28,3 +28,20 @@ class RunArgs:
     """Go on from the last checkpoint where there is one."""
     checkpoint_every: int = 200
     """Steps between checkpoints, and between validations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardRunArgs:
+    """One run that trains the one part which a model still lacks."""
+
+    parts: Path
+    """Model folder without that part, such as the recipe's `assemble` makes; it is completed."""
+    shards: Path
+    """Prepared clips to train on."""
+    held_out: Path
+    """Prepared clips to validate on."""
+    output: Path
+    """Run folder: checkpoints, log, weights."""
+    device: str = "cpu"
+    resume: bool = True
+    """Go on from the last checkpoint where there is one."""

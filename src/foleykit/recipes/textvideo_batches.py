@@ -175,7 +175,7 @@ class TextVideoBatches:
 
     @torch.no_grad()
     def _read(self, texts: Sequence[str]) -> Tensor:
-        return self.reader(self.reader.tokenize(texts).to(self.device)).tokens
+        return self.reader.read_all(texts)
 
     def _clip(self, rng: np.random.Generator) -> Clip:
         video = self.videos[int(rng.integers(len(self.videos)))]

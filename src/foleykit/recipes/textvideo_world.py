@@ -30,7 +30,6 @@ from foleykit.models.textvideo.objective import (
     DropoutConfig,
     SupervisedReader,
     TextObjective,
-    TextVideoBatch,
     TextVideoObjective,
 )
 from foleykit.models.textvideo.presets import debug_tiny, tiny_textvideo
@@ -40,9 +39,11 @@ from foleykit.recipes.run_args import RunArgs
 from foleykit.recipes.stage_defaults import StageDefaults
 from foleykit.recipes.textvideo_batches import EncodedVideo, TextVideoBatches, describe_voices, encode_voices
 from foleykit.recipes.textvideo_text import TextBatches, reader_of, score_reader
+from foleykit.recipes.textvideo_validation import condition_losses
+from foleykit.recipes.wave_vae import Stage as CodecStage
 from foleykit.recipes.wave_vae_world import WaveVaeTrainArgs, train_wave_vae
 from foleykit.recipes.world_data import once_per_video, open_world
-from foleykit.training.loop import Run, TrainingConfig, fit, step_generator, write_settings
+from foleykit.training.loop import Run, TrainingConfig, fit, write_settings
 from foleykit.world.types import Split
 
 Stage = Literal["codec", "decoder", "text", "generator"]
@@ -118,9 +119,7 @@ def train(args: TextVideoTrainArgs, *, on_step: Callable[[int, float], None] | N
             assert_never(args.stage)
 
 
-def train_codec(
-    args: TextVideoTrainArgs, stage: wave_vae_world.Stage, on_step: Callable[[int, float], None] | None
-) -> Path:
+def train_codec(args: TextVideoTrainArgs, stage: CodecStage, on_step: Callable[[int, float], None] | None) -> Path:
     """Train the autoencoder of waveforms, or its decoder once more."""
     run = WaveVaeTrainArgs(
         stage=stage,
@@ -189,27 +188,6 @@ def train_generator(args: TextVideoTrainArgs, on_step: Callable[[int, float], No
     return args.folder
 
 
-@torch.no_grad()
-def condition_losses(network: Network, batches: Sequence[TextVideoBatch]) -> dict[str, float]:
-    """Return the loss with all conditions, and with one of them taken from another clip of its batch."""
-    objective = TextVideoObjective(network, DropoutConfig(video=0.0, text=0.0, transcript=0.0, ambient=0.0))
-
-    def loss(*others: str) -> float:
-        values = []
-        for step, batch in enumerate(batches):
-            rolled = {name: getattr(batch.conditioning, name).roll(1, 0) for name in others}
-            shown = replace(batch, conditioning=replace(batch.conditioning, **rolled))
-            values.append(objective(shown, step_generator(1, step)).total.item())
-        return sum(values) / len(values)
-
-    return {
-        "loss": loss(),
-        "loss_other_video": loss("pictures", "sync"),
-        "loss_other_text": loss("text"),
-        "loss_other_ambience": loss("ambient"),
-    }
-
-
 def fit_stage(
     args: TextVideoTrainArgs,
     objective: Objective[Batch],
@@ -251,7 +229,7 @@ def word_encoder(config: TextVideoConfig) -> WordEncoder:
     return WordEncoder(config.words)
 
 
-def trained_codec(args: TextVideoTrainArgs, stage: wave_vae_world.Stage = "codec") -> WaveVae:
+def trained_codec(args: TextVideoTrainArgs, stage: CodecStage = "codec") -> WaveVae:
     """Return the codec of this run as `stage` left it, frozen; raises ModelError when that has not been trained."""
     codec = WaveVae(codec_config(config_of(args)))
     return frozen(with_weights(codec, args.output / stage / "model.safetensors"), args.device)

@@ -138,20 +138,21 @@ class SoundBatches:
         # Another stream than the one that drew the world's crops of this step.
         rng = np.random.default_rng((self.world.seed, step, 1))
         for index in np.flatnonzero(rng.random(len(batch.waveform)) < self.recording_share):
-            batch.waveform[index] = torch.from_numpy(self._crop(rng)).to(batch.waveform.device)
+            recording = self.recordings[int(rng.integers(len(self.recordings)))]
+            crop = crop_of(recording, self.world.num_samples, rng)
+            batch.waveform[index] = torch.from_numpy(crop).to(batch.waveform.device)
         return batch
 
-    def _crop(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Return a crop of a recording at a level of its own; a short one lies somewhere in silence."""
-        recording = self.recordings[int(rng.integers(len(self.recordings)))]
-        num_samples = self.world.num_samples
-        spare = num_samples - len(recording)
-        if spare > 0:
-            before = int(rng.integers(spare + 1))
-            recording = np.pad(recording, (before, spare - before))
-        start = int(rng.integers(len(recording) - num_samples + 1))
-        gain = np.float32(10 ** (rng.uniform(-20, 3) / 20))
-        return np.clip(recording[start : start + num_samples] * gain, -1, 1)
+
+def crop_of(recording: NDArray[np.float32], num_samples: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return a crop of a recording (S,) at a level of its own; a short one lies somewhere in silence."""
+    spare = num_samples - len(recording)
+    if spare > 0:
+        before = int(rng.integers(spare + 1))
+        recording = np.pad(recording, (before, spare - before))
+    start = int(rng.integers(len(recording) - num_samples + 1))
+    gain = np.float32(10 ** (rng.uniform(-20, 3) / 20))
+    return np.clip(recording[start : start + num_samples] * gain, -1, 1)
 
 
 def sound_batches(

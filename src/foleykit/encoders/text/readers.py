@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,7 +27,11 @@ class ClipReader:
 
     def read(self, text: str) -> Tensor:
         """Return the tokens (N, W) of one text."""
-        return self.tower(self.tokenizer([text]).to(self.device))[0]
+        return self.read_all([text])[0]
+
+    def read_all(self, texts: Sequence[str]) -> Tensor:
+        """Return the tokens (B, N, W) of several texts."""
+        return self.tower(self.tokenizer(texts).to(self.device))
 
     def unread(self, text: str) -> tuple[str, ...]:
         """Return the words of `text` that have no effect: none are known."""

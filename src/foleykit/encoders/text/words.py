@@ -95,7 +95,12 @@ class WordEncoder(nn.Module):
 
     def read(self, text: str) -> Tensor:
         """Return the tokens (N, D) of one text."""
-        return self(self.tokenize([text]).to(self.embedding.weight.device)).tokens[0]
+        return self.read_all([text])[0]
+
+    def read_all(self, texts: Sequence[str]) -> Tensor:
+        """Return the tokens (B, N, D) of several texts."""
+        tokens: Tensor = self(self.tokenize(texts).to(self.embedding.weight.device)).tokens
+        return tokens
 
     def forward(self, ids: Tensor) -> ReadText:
         """Return what is read of `ids` (B, N) int64."""

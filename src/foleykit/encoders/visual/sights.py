@@ -66,17 +66,29 @@ class ClipSynchformerSight:
         self.sync = frozen(sync, device)
         self.device = device
 
-    @torch.inference_mode()
     def encode(self, frames: Chunks, pictures: Chunks, num_segments: int) -> tuple[Tensor, Tensor]:
         """Return embeddings (P, W) of `pictures` and tokens (S, 8, W) of `num_segments` stretches of `frames`.
 
         Either comes in any size. The last frame is held where there are too few. Raises InputError without a picture or
         without a frame.
         """
+        return self.embeddings(pictures), self.tokens(frames, num_segments)
+
+    @torch.inference_mode()
+    def embeddings(self, pictures: Chunks) -> Tensor:
+        """Return embeddings (P, W) of `pictures` of any size; raises InputError without one."""
         embeddings = [self._embed(part) for part in pieces(pictures, PICTURES_AT_ONCE)]
         if not embeddings:
             raise InputError("the model needs at least one picture and got none")
-        return torch.cat(embeddings), torch.cat(list(self._segments(frames, num_segments)))
+        return torch.cat(embeddings)
+
+    @torch.inference_mode()
+    def tokens(self, frames: Chunks, num_segments: int) -> Tensor:
+        """Return tokens (S, 8, W) of `num_segments` stretches of `frames` of any size; raises InputError without one.
+
+        The last frame is held where there are too few.
+        """
+        return torch.cat(list(self._segments(frames, num_segments)))
 
     def _embed(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Return (t, W) of pictures (t, H, W, 3)."""

@@ -46,6 +46,8 @@ class Wish:
     negative_prompt: str
     ambient: NDArray[np.float32] | None
     """(1, S)"""
+    transcript: str = ""
+    """What is said, for a network that has a place for it; empty is the null."""
 
     def worded(self, cue: Cue) -> Wish:
         """Return the same under the prompts of `cue`, where it has any."""
@@ -84,8 +86,8 @@ class Conditioner:
     def known(self, wish: Wish, plan: ClipWindows) -> tuple[Prepared, Prepared]:
         """Return what each window knows, and the one condition that guidance leads away from.
 
-        Its text is the negative prompt; it knows no video, as in a part of the training, and the same ambience, which
-        is therefore heard at its own level.
+        Its text is the negative prompt; it knows neither video nor transcript, as in a part of the training, and the
+        same ambience, which is therefore heard at its own level.
         """
         windows = cut(lasting(wish.features.pictures, plan.pictures.length).T, plan.pictures).transpose(1, 2)
         stretches = wish.features.segments.flatten(1).T  # (G W, S)
@@ -96,6 +98,7 @@ class Conditioner:
             pictures=windows.to(self.device),
             sync=tokens.unflatten(2, (group, -1)).flatten(1, 2).to(self.device),
             text=self.encode_text(wish.prompt).expand(len(windows), -1, -1),
+            transcript=self.encode_text(wish.transcript).expand(len(windows), -1, -1) if wish.transcript else None,
             ambient=None if heard is None else heard.expand(len(windows), -1, -1),
         )
         negative = replace(
@@ -103,6 +106,7 @@ class Conditioner:
             pictures=shown.pictures[:1],
             sync=shown.sync[:1],
             text=self.encode_text(wish.negative_prompt)[None],
+            transcript=None,
             ambient=heard,
         )
         no, yes = (torch.tensor([known], device=self.device) for known in (False, True))

@@ -176,6 +176,11 @@ class TextVideoConfig:
                 raise ConfigError(f"the encoder of {what} gives {made} channels, the network takes {taken}")
         if self.sync_group != network.sync_group or self.text.num_tokens != network.num_text_tokens:
             raise ConfigError("sync_group and num_text_tokens of the network must be those of its encoders")
+        if network.num_transcript_tokens not in (0, self.text.num_tokens):
+            raise ConfigError(
+                f"what reads the prompt reads the transcript too, as {self.text.num_tokens} tokens, "
+                f"not {network.num_transcript_tokens}"
+            )
         if network.event_width not in (0, TRACK_WIDTH if self.clip is None else 0):
             raise ConfigError(
                 f"an event track has {TRACK_WIDTH} channels and follows a two-rate encoder, not {network.event_width}"

@@ -102,6 +102,7 @@ class TextVideoPipeline:
         num_samples: int,
         prompt: str = "",
         negative_prompt: str = "",
+        transcript: str = "",
         ambient: AmbientClip | None = None,
         seed: int = 0,
         num_steps: int | None = None,
@@ -118,6 +119,7 @@ class TextVideoPipeline:
             num_samples=num_samples,
             prompt=prompt,
             negative_prompt=negative_prompt,
+            transcript=transcript,
             ambient=None if ambient is None else ambient.waveform,
             seed=seed,
             num_steps=num_steps,
@@ -174,6 +176,18 @@ class TextVideoPipeline:
         track = torch.from_numpy(event_track(seen, len(features.segments), self.config.video_fps))
         return replace(features, segments=torch.cat((features.segments, track[:, None]), dim=2))
 
+    @property
+    def takes_transcript(self) -> bool:
+        """Whether the network has a place for what is said."""
+        return self.config.network.has_transcript
+
+    def _said(self, transcript: str) -> str:
+        """Return `transcript`, nothing where it is blank."""
+        said = transcript.strip()
+        if said and not self.takes_transcript:
+            raise ModelError("this model takes no transcript")
+        return said
+
     def unread(self, text: str) -> tuple[str, ...]:
         """Return the words of `text` that have no effect."""
         return self.reader.unread(text)
@@ -190,6 +204,7 @@ class TextVideoPipeline:
         num_samples: int,
         prompt: str = "",
         negative_prompt: str = "",
+        transcript: str = "",
         ambient: NDArray[np.float32] | None = None,
         seed: int = 0,
         num_steps: int | None = None,
@@ -199,15 +214,17 @@ class TextVideoPipeline:
     ) -> NDArray[np.float32]:
         """Return a waveform (1, `num_samples`) for `features` and `prompt`, led away from `negative_prompt`.
 
-        `ambient` (1, S) is a recording whose ambience is taken, by a model with an ambient condition. `shots` are times
-        in seconds of picture cuts, where windows prefer to start; `progress` hears the share done. Raises InputError
-        when features and samples do not cover the same time and when `ambient` is empty.
+        `transcript` is what is said, for a model that takes one; another raises ModelError. `ambient` (1, S) is a
+        recording whose ambience is taken, by a model with an ambient condition. `shots` are times in seconds of picture
+        cuts, where windows prefer to start; `progress` hears the share done. Raises InputError when features and
+        samples do not cover the same time and when `ambient` is empty.
         """
         versions = self.versions(
             features,
             num_samples=num_samples,
             prompt=prompt,
             negative_prompt=negative_prompt,
+            transcript=transcript,
             ambient=ambient,
             seed=seed,
             num_steps=num_steps,
@@ -225,6 +242,7 @@ class TextVideoPipeline:
         num_samples: int,
         prompt: str = "",
         negative_prompt: str = "",
+        transcript: str = "",
         ambient: NDArray[np.float32] | None = None,
         seed: int = 0,
         num_steps: int | None = None,
@@ -237,10 +255,10 @@ class TextVideoPipeline:
     ) -> Iterator[Signal]:
         """Yield the sound that `generate` returns, and then what each of `rerolls` makes of it, one after another.
 
-        `events` are made heard instead of those that are seen; a model that takes none raises ModelError.
-        In the stretches of `cues` their prompts hold, where they have any, instead of the others; everything is
-        denoised jointly. A re-roll samples the latent frames of its stretch anew, under its own prompts where it has
-        any, and holds the others. All times count from the first sample.
+        `events` are made heard instead of those that are seen; a model that takes none raises ModelError. In the
+        stretches of `cues` their prompts hold, where they have any, instead of the others; everything is denoised
+        jointly. A re-roll samples the latent frames of its stretch anew, under its own prompts where it has any, and
+        holds the others. All times count from the first sample.
         """
         config = self.config
         seconds = num_samples / config.sample_rate
@@ -253,7 +271,13 @@ class TextVideoPipeline:
         texts = (prompt, *(cue.prompt for cue in cues))
         scale = config.sampling.guidance_for(*texts) if guidance_scale is None else guidance_scale
         told = self._told(features, events)
-        wish = Wish(features=told, prompt=prompt, negative_prompt=negative_prompt, ambient=ambient)
+        wish = Wish(
+            features=told,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            transcript=self._said(transcript),
+            ambient=ambient,
+        )
         conditional, null = self.conditioner.known(wish, plan)
         latents = denoise(
             self.network,

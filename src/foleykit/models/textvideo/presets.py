@@ -64,14 +64,15 @@ def textvideo_network() -> NetworkConfig:
 
 def textvideo() -> TextVideoConfig:
     """Return the whole of it: CLIP and Synchformer, and a codec of 48 kHz sound with 64 channels."""
+    return TextVideoConfig(network=textvideo_network(), codec=textvideo_codec(), vocoder=None)
+
+
+def textvideo_codec() -> WaveVaeConfig:
+    """Return its codec alone."""
     mel = mel_48k()
-    return TextVideoConfig(
-        network=textvideo_network(),
-        codec=WaveVaeConfig(
-            mel_vae=MelVaeConfig(mel=mel, width=512, latent_width=64, num_blocks=4, num_halvings=3),
-            vocoder=IstftVocoderConfig(mel=mel, n_fft=960, width=512, num_blocks=8),
-        ),
-        vocoder=None,
+    return WaveVaeConfig(
+        mel_vae=MelVaeConfig(mel=mel, width=512, latent_width=64, num_blocks=4, num_halvings=3),
+        vocoder=IstftVocoderConfig(mel=mel, n_fft=960, width=512, num_blocks=8),
     )
 
 
@@ -146,6 +147,25 @@ def debug_tiny() -> TextVideoConfig:
         sampling=SamplingConfig(num_steps=2),
         window_seconds=1.0,
         overlap_seconds=0.2,
+    )
+
+
+def debug_textvideo() -> TextVideoConfig:
+    """Return textvideo's structure small enough to train for a few steps inside a test."""
+    small, tiny = debug(), debug_tiny()
+    return replace(
+        small,
+        network=replace(
+            small.network,
+            latent_width=8,
+            num_transcript_tokens=77,
+            ambient_pool=5,
+            input_activation="silu",
+        ),
+        codec=tiny.codec,
+        vocoder=None,
+        window_seconds=tiny.window_seconds,
+        overlap_seconds=tiny.overlap_seconds,
     )
 
 
