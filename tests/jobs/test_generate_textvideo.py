@@ -60,25 +60,31 @@ def test_a_transcript_is_told_to_a_model_that_takes_one(pipeline: FoleyPipeline,
     """Spoken lines lie over the sound of either; only one with a place for the words makes other sound of them."""
     told = load(write_tiny_textvideo(tmp_path / "told", takes_transcript=True))
     lines = [Line(start=1.0, end=1.5, text="wood"), Line(start=0.2, end=0.8, text="metal rain")]
-    assert Settings(transcript=tuple(lines)).said == "metal rain wood"
     for model, is_changed in ((pipeline, False), (told, True)):
         silent = model(clip, ambient="quiet", watermark=False, stems=True)
         spoken = model(clip, ambient="quiet", watermark=False, stems=True, transcript=lines, voice=Tone())
         assert np.array_equal(silent.generated, spoken.generated) != is_changed
         assert "speech" in spoken.stems and np.abs(spoken.stems["speech"]).max() > 0
     with pytest.raises(ModelError, match="takes no transcript"):
-        make_words(pipeline, "metal rain")
-    assert not np.array_equal(make_words(told, "metal rain"), make_words(told, "wood"))
-    assert np.array_equal(make_words(told, " "), make_words(told, ""))
+        make_words(pipeline, *lines)
+    assert not np.array_equal(make_words(told, lines[0]), make_words(told, lines[1]))
+    assert np.array_equal(make_words(told, *lines), make_words(told, *lines[::-1]))
     # Without guidance away from anything, what is left out of the other branch does not matter.
-    assert not np.array_equal(make_words(told, "wood", scale=1.0), make_words(told, "", scale=1.0))
+    assert not np.array_equal(make_words(told, lines[0], scale=1.0), make_words(told, scale=1.0))
 
 
-def make_words(pipeline: FoleyPipeline, transcript: str, scale: float = 2.0) -> np.ndarray:
+def test_a_window_is_told_the_lines_that_it_hears(tmp_path: Path) -> None:
+    told = load(write_tiny_textvideo(tmp_path / "told", takes_transcript=True))
+    silent, late = make_words(told), make_words(told, Line(start=3.5, end=3.9, text="wood"))
+    assert np.array_equal(silent[:, :96_000], late[:, :96_000])
+    assert not np.allclose(silent[:, 168_000:], late[:, 168_000:])
+
+
+def make_words(pipeline: FoleyPipeline, *lines: Line, scale: float = 2.0) -> np.ndarray:
     model = pipeline.model
     assert isinstance(model, TextVideoPipeline)
-    frames = [np.zeros((13, 32, 32, 3), np.uint8)]
-    return model(frames, num_samples=24_000, transcript=transcript, guidance_scale=scale)
+    frames = [np.zeros((100, 32, 32, 3), np.uint8)]
+    return model(frames, num_samples=192_000, transcript=lines, guidance_scale=scale)
 
 
 class Tone:

@@ -15,6 +15,7 @@ from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminatorsConfig
 from foleykit.codecs.wave_vae import WaveVae, WaveVaeConfig
 from foleykit.core.checkpoint import load_tensors, save_weights
 from foleykit.core.errors import ConfigError, InputError, ModelError, UsageError
+from foleykit.core.ranges import Line
 from foleykit.data.corpora import folder
 from foleykit.data.manifest import ClipRecord, Manifest
 from foleykit.data.neighbours import Apart
@@ -144,7 +145,7 @@ def test_a_killed_run_goes_on_and_the_folder_becomes_a_model(parts: Path, shards
     pictures, frames = np.zeros((8, 32, 32, 3), np.uint8), np.zeros((25, 32, 32, 3), np.uint8)
     silent, spoken = (
         model([frames], [pictures], num_samples=48_000, transcript=words, ambient=model.quiet())
-        for words in ("", "thank you")
+        for words in ((), (Line(start=0.1, end=0.4, text="thank you"),))
     )
     assert silent.shape == (1, 48_000) and np.isfinite(silent).all() and not np.array_equal(silent, spoken)
 

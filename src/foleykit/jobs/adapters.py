@@ -393,7 +393,7 @@ class TextVideoAdapter:
             prompt=settings.prompt,
             negative_prompt=self._negative(settings),
             # Without a place for them, lines are only spoken, by the voice that is laid over the sound.
-            transcript=settings.said if self._model.takes_transcript else "",
+            transcript=scene.on_clock(settings.transcript) if self._model.takes_transcript else (),
             ambient=None if clip is None else clip.waveform,
             seed=settings.seed,
             num_steps=settings.num_steps,

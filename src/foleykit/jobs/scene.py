@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foleykit.core.progress import Report
-from foleykit.core.ranges import Cue
+from foleykit.core.ranges import Stretch
 from foleykit.core.types import VideoFeatures
 from foleykit.models.events import SeenEvent
 from foleykit.models.textvideo.pipeline import VideoFeatures as TextVideoFeatures
@@ -20,7 +20,7 @@ from foleykit.video.io import VideoReader
 from foleykit.video.quality import QualityReport
 from foleykit.video.shots import ShotDetector
 
-CueOrReroll = TypeVar("CueOrReroll", bound=Cue)
+Ranged = TypeVar("Ranged", bound=Stretch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Scene:
         assert isinstance(self.features, VideoFeatures)
         return self.features
 
-    def on_clock(self, ranges: tuple[CueOrReroll, ...]) -> tuple[CueOrReroll, ...]:
+    def on_clock(self, ranges: tuple[Ranged, ...]) -> tuple[Ranged, ...]:
         """Return `ranges` of the video on the clock of the new sound."""
         start = float(self.start)
         return tuple(replace(one, start=one.start - start, end=one.end - start) for one in ranges)

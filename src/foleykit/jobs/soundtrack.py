@@ -91,11 +91,6 @@ class Settings:
         return own + tuple(text for cue in (*self.cues, *self.rerolls) for text in (cue.prompt, cue.negative_prompt))
 
     @property
-    def said(self) -> str:
-        """The words of the transcript in the order in which they are spoken."""
-        return " ".join(line.text for line in sorted(self.transcript, key=lambda line: line.start))
-
-    @property
     def last_seed(self) -> int:
         """The seed of what was made last."""
         return self.rerolls[-1].seed if self.rerolls else self.seed

@@ -15,7 +15,7 @@ from foleykit.audio.ambient import mirror_to
 from foleykit.codecs.magnitude_vae import MagnitudeVae
 from foleykit.codecs.wave_vae import WaveVae
 from foleykit.core.errors import InputError
-from foleykit.core.ranges import Cue
+from foleykit.core.ranges import Cue, Line
 from foleykit.diffusion.windows import cut, touching
 from foleykit.encoders.text.readers import Reader
 from foleykit.models.textvideo.config import ClipWindows, TextVideoConfig
@@ -46,8 +46,8 @@ class Wish:
     negative_prompt: str
     ambient: NDArray[np.float32] | None
     """(1, S)"""
-    transcript: str = ""
-    """What is said, for a network that has a place for it; empty is the null."""
+    transcript: tuple[Line, ...] = ()
+    """What is said and when, for a network that has a place for it."""
 
     def worded(self, cue: Cue) -> Wish:
         """Return the same under the prompts of `cue`, where it has any."""
@@ -98,7 +98,7 @@ class Conditioner:
             pictures=windows.to(self.device),
             sync=tokens.unflatten(2, (group, -1)).flatten(1, 2).to(self.device),
             text=self.encode_text(wish.prompt).expand(len(windows), -1, -1),
-            transcript=self.encode_text(wish.transcript).expand(len(windows), -1, -1) if wish.transcript else None,
+            transcript=self._said(wish.transcript, plan) if wish.transcript else None,
             ambient=None if heard is None else heard.expand(len(windows), -1, -1),
         )
         negative = replace(
@@ -116,6 +116,16 @@ class Conditioner:
             self.network.prepare(shown, length),
             self.network.prepare(self.network.with_nulls(negative, unseen), length),
         )
+
+    def _said(self, lines: Sequence[Line], plan: ClipWindows) -> Tensor:
+        """Return tokens (N, W', W) of what is said in each window, as in training; the null where nothing is."""
+        length = plan.latents.width / self.config.frame_rate
+        said = []
+        for number in plan.segments.starts:
+            start = number * self.config.segment_seconds
+            inside = [line.text for line in lines if line.start < start + length and line.end > start]
+            said.append(self.encode_text(" ".join(inside)) if inside else self.network.null_transcript)
+        return torch.stack(said)
 
     def regions(self, wish: Wish, plan: ClipWindows, cues: Sequence[Cue], stretch: slice | None = None) -> list[Region]:
         """Return what holds in the stretches of `cues`, as far as they lie in `plan`, which covers `stretch`."""

@@ -19,7 +19,7 @@ from foleykit.codecs.wave_vae import WaveVae
 from foleykit.core.checkpoint import build_with_weights, frozen
 from foleykit.core.config import load_config
 from foleykit.core.errors import InputError, ModelError
-from foleykit.core.ranges import Cue, Reroll
+from foleykit.core.ranges import Cue, Line, Reroll
 from foleykit.core.signals import Signal
 from foleykit.diffusion.held import Held
 from foleykit.diffusion.windows import WindowPlan, touching
@@ -102,7 +102,7 @@ class TextVideoPipeline:
         num_samples: int,
         prompt: str = "",
         negative_prompt: str = "",
-        transcript: str = "",
+        transcript: Sequence[Line] = (),
         ambient: AmbientClip | None = None,
         seed: int = 0,
         num_steps: int | None = None,
@@ -181,13 +181,6 @@ class TextVideoPipeline:
         """Whether the network has a place for what is said."""
         return self.config.network.has_transcript
 
-    def _said(self, transcript: str) -> str:
-        """Return `transcript`, nothing where it is blank."""
-        said = transcript.strip()
-        if said and not self.takes_transcript:
-            raise ModelError("this model takes no transcript")
-        return said
-
     def unread(self, text: str) -> tuple[str, ...]:
         """Return the words of `text` that have no effect."""
         return self.reader.unread(text)
@@ -204,7 +197,7 @@ class TextVideoPipeline:
         num_samples: int,
         prompt: str = "",
         negative_prompt: str = "",
-        transcript: str = "",
+        transcript: Sequence[Line] = (),
         ambient: NDArray[np.float32] | None = None,
         seed: int = 0,
         num_steps: int | None = None,
@@ -214,7 +207,8 @@ class TextVideoPipeline:
     ) -> NDArray[np.float32]:
         """Return a waveform (1, `num_samples`) for `features` and `prompt`, led away from `negative_prompt`.
 
-        `transcript` is what is said, for a model that takes one; another raises ModelError. `ambient` (1, S) is a
+        `transcript` is what is said, for a model that takes one; each window is told the lines that it hears, and
+        another model raises ModelError. `ambient` (1, S) is a
         recording whose ambience is taken, by a model with an ambient condition. `shots` are times in seconds of picture
         cuts, where windows prefer to start; `progress` hears the share done. Raises InputError when features and
         samples do not cover the same time and when `ambient` is empty.
@@ -242,7 +236,7 @@ class TextVideoPipeline:
         num_samples: int,
         prompt: str = "",
         negative_prompt: str = "",
-        transcript: str = "",
+        transcript: Sequence[Line] = (),
         ambient: NDArray[np.float32] | None = None,
         seed: int = 0,
         num_steps: int | None = None,
@@ -270,12 +264,14 @@ class TextVideoPipeline:
         steps = config.sampling.num_steps if num_steps is None else num_steps
         texts = (prompt, *(cue.prompt for cue in cues))
         scale = config.sampling.guidance_for(*texts) if guidance_scale is None else guidance_scale
+        if transcript and not self.takes_transcript:
+            raise ModelError("this model takes no transcript")
         told = self._told(features, events)
         wish = Wish(
             features=told,
             prompt=prompt,
             negative_prompt=negative_prompt,
-            transcript=self._said(transcript),
+            transcript=tuple(sorted(transcript, key=lambda line: line.start)),
             ambient=ambient,
         )
         conditional, null = self.conditioner.known(wish, plan)
