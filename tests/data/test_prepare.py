@@ -169,6 +169,7 @@ def test_later_steps_store_values_beside_a_shard(corpus, tmp_path):
 
     assert cache_values(shards, "latents", encode) == 2
     assert cache_values(shards, "latents", encode) == 0
+    assert [cache_values(shards, "shared", encode, part=part, num_parts=2) for part in (0, 1)] == [1, 1]
     cached_path(tmp_path / "shard-000001.tar", "latents").unlink()
     assert cache_values(ClipShards(tmp_path), "latents", encode) == 1
     for index in range(len(shards)):

@@ -236,12 +236,16 @@ def cache_values(
     name: str,
     encode: Callable[[ClipShards, Sequence[int]], Iterable[NDArray[Any]]],
     report: Report = no_report,
+    *,
+    part: int = 0,
+    num_parts: int = 1,
 ) -> int:
     """Store `encode(shards, positions)`, one array per clip, for every shard that has no "name" yet; return how many.
 
-    Such as the latents of the sound or the features of the pictures. A killed run goes on at the shard it was at.
+    Such as the latents of the sound or the features of the pictures. A killed run goes on at the shard it was at. Of
+    several callers each does its `part`, every `num_parts`-th shard.
     """
-    groups = list(shards.by_shard())
+    groups = list(shards.by_shard())[part::num_parts]
     num_written = 0
     for number, (shard, positions) in enumerate(groups):
         report(name, number / len(groups))

@@ -23,12 +23,13 @@ from foleykit.core.errors import InputError
 from foleykit.core.progress import Report, no_report
 from foleykit.data.manifest import ManifestSplit
 from foleykit.data.neighbours import AmbientCondition, AmbientPlan, plan_ambient
-from foleykit.data.shards import ClipShards, cache_values
+from foleykit.data.shards import ClipShards
 from foleykit.encoders.visual.timesformer import TimeSformer
 from foleykit.models.avldm.published.config import Action2SoundConfig
 from foleykit.models.avldm.published.network import PictureVae
 from foleykit.models.avldm.published.objective import Action2SoundBatch, NoiseObjective, TrainedParts
 from foleykit.models.avldm.published.windows import window_mel
+from foleykit.recipes.stored_clips import store_together
 from foleykit.training.loop import Run, TrainingConfig, fit, step_generator, write_settings
 
 PAPER_EPOCHS, PAPER_BATCH, PAPER_SEED = 8, 720, 72
@@ -179,8 +180,8 @@ class Encoder:
             for position in positions:
                 yield self.features(shards.frames(position, self.config.video.num_frames))
 
-        cache_values(shards, f"latents-{self.digest}", latents, report)
-        cache_values(shards, f"features-{self.digest}", features, report)
+        store_together(shards, f"latents-{self.digest}", latents, self.device, report)
+        store_together(shards, f"features-{self.digest}", features, self.device, report)
 
     def clips(self, shards: ClipShards, ambient: AmbientCondition, split: ManifestSplit, *, seed: int) -> EncodedClips:
         """Return the stored clips of a split; raises InputError where it has none to train on."""

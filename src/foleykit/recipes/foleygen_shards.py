@@ -23,7 +23,7 @@ from foleykit.core.config import load_config, save_config, to_dict
 from foleykit.core.errors import InputError, ModelError, UsageError
 from foleykit.core.progress import Report, no_report
 from foleykit.core.types import CodesBatch
-from foleykit.data.shards import ClipShards, cache_values
+from foleykit.data.shards import ClipShards
 from foleykit.encoders.visual import load_visual_encoder
 from foleykit.models.foleygen.config import FoleyGenConfig
 from foleykit.models.foleygen.network import LanguageModel
@@ -31,6 +31,7 @@ from foleykit.models.foleygen.objective import LanguageObjective
 from foleykit.models.foleygen.presets import foleygen
 from foleykit.recipes.avldm_batches import step_rng
 from foleykit.recipes.run_args import ShardRunArgs
+from foleykit.recipes.stored_clips import store_together
 from foleykit.training.loop import Run, TrainingConfig, fit, write_settings
 
 
@@ -129,8 +130,8 @@ def code_shards(folder: Path, parts: Path, *, device: str = "cpu", report: Repor
         for position in positions:
             yield clip_visual(shards, position, video, config, device)
 
-    cache_values(shards, f"codes-{coded.digest}", codes, report)
-    cache_values(shards, f"visual-{coded.digest}", visual, report)
+    store_together(shards, f"codes-{coded.digest}", codes, device, report)
+    store_together(shards, f"visual-{coded.digest}", visual, device, report)
     return coded
 
 

@@ -20,7 +20,7 @@ from foleykit.core.errors import InputError, ModelError
 from foleykit.core.progress import Report, no_report
 from foleykit.data.manifest import ClipRecord
 from foleykit.data.neighbours import NeighbourRule, neighbours
-from foleykit.data.shards import ClipShards, cache_values
+from foleykit.data.shards import ClipShards
 from foleykit.encoders.text.readers import Reader, load_reader
 from foleykit.encoders.visual.sights import ClipSynchformerSight, load_sight
 from foleykit.models.textvideo.config import TextVideoConfig
@@ -28,6 +28,7 @@ from foleykit.models.textvideo.decoding import load_sound
 from foleykit.models.textvideo.network import Conditioning
 from foleykit.models.textvideo.objective import TextVideoBatch
 from foleykit.recipes.avldm_batches import step_rng
+from foleykit.recipes.stored_clips import store_together
 
 ENCODER_FILES = ("codec.safetensors", "image.safetensors", "sync.safetensors")
 
@@ -70,7 +71,7 @@ class FrozenParts:
     def store(self, shards: ClipShards, report: Report = no_report) -> None:
         """Store what is made of every clip that has none; a killed call goes on at the shard it was at."""
         for name, encode in (("latents", self.latents), ("pictures", self.pictures), ("sync", self.sync)):
-            cache_values(shards, f"{name}-{self.digest}", partial(encoded, encode), report)
+            store_together(shards, f"{name}-{self.digest}", partial(encoded, encode), self.device, report)
 
     @torch.inference_mode()
     def latents(self, shards: ClipShards, position: int) -> Tensor:
