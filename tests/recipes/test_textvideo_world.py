@@ -20,7 +20,7 @@ from foleykit.core.errors import ConfigError, FoleyError, ModelError, UsageError
 from foleykit.encoders.text.words import UNKNOWN, WordEncoder, WordEncoderConfig
 from foleykit.jobs.load import load
 from foleykit.jobs.sidecar import read_sidecar
-from foleykit.models.events import TRACK_WIDTH, SeenEvent
+from foleykit.models.events import MATERIAL_CHANNELS, TRACK_WIDTH, SeenEvent
 from foleykit.models.textvideo.network import Conditioning
 from foleykit.recipes.avldm_batches import share_of
 from foleykit.recipes.textvideo_batches import EncodedVideo, HeardEvent, TextVideoBatches
@@ -132,6 +132,11 @@ def test_all_stages_train_resume_and_the_command_generates(
         pipeline(clip, events=events).generated for events in (None, pipeline.read_events(clip), told)
     )
     assert np.array_equal(seen, again) and not np.array_equal(seen, other)
+    # Where a text names a material, no event does.
+    glass = tuple(replace(event, material="glass") for event in told)
+    for prompt, is_changed in (("hits", True), ("wooden hits", False)):
+        one, another = (pipeline(clip, events=events, prompt=prompt).generated for events in (told, glass))
+        assert np.array_equal(one, another) != is_changed
 
     further = replace(whole, stage="generator", output=tmp_path / "further", start=whole.output, num_steps=1)
     for stage in ("codec", "text"):
@@ -172,6 +177,7 @@ def encoded_video(seed: int) -> EncodedVideo:
     )
     tracks = np.zeros((2, num_frames, TRACK_WIDTH), np.float16)
     tracks[..., 1] = np.arange(num_frames) + np.array([[0.0], [1000.0]])
+    tracks[..., MATERIAL_CHANNELS] = 1
     return EncodedVideo(
         features=features,
         tracks=tracks,
@@ -207,6 +213,9 @@ def test_conditions_belong_to_their_clip_and_the_neighbour_to_the_truth() -> Non
     torch.testing.assert_close(batch.latents[:, 2], conditioning.sync[:, :, 0])
     assert conditioning.sync.shape[2] == 32 + TRACK_WIDTH
     torch.testing.assert_close(batch.latents[:, 2] + 1000 * batch.latents[:, 0], conditioning.sync[:, :, 32 + 1])
+    # What is seen to ring is told only where it is heard.
+    told = conditioning.sync[:, :, 32:][:, :, MATERIAL_CHANNELS]
+    assert (told == 1 - batch.latents[:, :1, :, None].transpose(1, 2)[..., 0]).all()
     torch.testing.assert_close(conditioning.pictures[:, :, 0], conditioning.sync[:, 2::5, 0])
     # The neighbour has the same background, another time, and never a false voice.
     torch.testing.assert_close(conditioning.ambient[:, 1, 0], batch.latents[:, 1, 0])

@@ -9,7 +9,17 @@ import numpy as np
 
 from foleykit.world.captions import ADJECTIVES, pick
 from foleykit.world.places import PLACE_KINDS
-from foleykit.world.prompts import BACKGROUNDS, EVENTS, SUBSTANCES, WORDS, Claim, Prompt, words_of, write_prompt
+from foleykit.world.prompts import (
+    BACKGROUNDS,
+    EVENTS,
+    SUBSTANCES,
+    WORDS,
+    Claim,
+    Prompt,
+    names_material,
+    words_of,
+    write_prompt,
+)
 from foleykit.world.types import ACTIONS, AMBIENCE_KINDS, MATERIALS
 
 
@@ -53,6 +63,13 @@ def test_prompts_vary_and_are_a_function_of_their_generator() -> None:
 
 def test_every_action_material_and_background_has_words() -> None:
     assert (set(EVENTS), set(SUBSTANCES), set(BACKGROUNDS)) == (set(ACTIONS), set(MATERIALS), set(AMBIENCE_KINDS))
+
+
+def test_whether_a_text_names_a_material() -> None:
+    for text in ("Wooden taps", "hits on steel, rain", "a china cup"):
+        assert names_material(text)
+    for text in ("", "footsteps", "a soft landing", "rain in the background"):
+        assert not names_material(text)
 
 
 def test_the_docs_list_the_vocabulary() -> None:

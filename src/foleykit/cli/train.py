@@ -71,7 +71,7 @@ class StagedArgs(CommonArgs):
 class StartedArgs(StagedArgs):
     """What a training is told besides that may go on from other weights."""
 
-    start: Annotated[
+    init_from: Annotated[
         Path | None, Option(metavar="DIR", help="Start from the weights of the same stage of this run folder.")
     ] = None
 
@@ -168,7 +168,7 @@ def _train_avldm(args: AvLdmArgs, preset: Literal["tiny-avldm", "debug"]) -> Non
                 output=args.output or Path("runs") / preset,
                 uses_ambient=args.ambient,
                 is_denoised=args.denoise,
-                start=args.start,
+                start=args.init_from,
                 bf16=args.bf16,
             ),
             DEFAULTS[stage].num_steps,
@@ -234,7 +234,7 @@ def _train_textvideo(args: TextVideoArgs, preset: Literal["tiny-textvideo", "deb
                 stage=stage,
                 data=data,
                 base=model_folder(args.base),
-                start=args.start,
+                start=args.init_from,
                 output=args.output or Path("runs") / ("debug-textvideo" if preset == "debug" else preset),
                 bf16=args.bf16,
             ),

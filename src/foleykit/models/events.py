@@ -30,6 +30,8 @@ _ACTION = _MATERIAL + len(MATERIALS)
 _LAST = _ACTION + len(ACTIONS)
 TRACK_WIDTH = _LAST + len(LASTING)
 """Channels of a track: onset, level, materials, actions, and what lasts."""
+MATERIAL_CHANNELS = slice(_MATERIAL, _ACTION)
+"""Those of them that say what rings."""
 
 _MEAN_DB, _DEVIATION_DB = -35.0, 12.0
 """Levels of events are told in units of their spread around their mean."""

@@ -14,7 +14,7 @@ from foleykit.codecs.wave_vae import WaveVae
 from foleykit.encoders.text.words import WordEncoder
 from foleykit.encoders.visual.sights import picture_means
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
-from foleykit.models.events import event_track
+from foleykit.models.events import MATERIAL_CHANNELS, event_track
 from foleykit.models.textvideo.network import Conditioning
 from foleykit.models.textvideo.objective import TextVideoBatch
 from foleykit.recipes.avldm_batches import PCM_SCALE, draw_neighbour, is_audible, seen_events, share_of, step_rng
@@ -124,7 +124,8 @@ class TextVideoBatches:
 
     In a part of them the action is voiced in other materials than are seen. There the text is always shown: it alone
     says what is heard, so that a prompt which contradicts the picture is learnt to win, and a clip without a prompt is
-    never one whose picture is wrong.
+    never one whose picture is wrong. Nor does the event track ever name a wrong material, or it would be believed in
+    none: it names none in those clips.
     """
 
     videos: Sequence[EncodedVideo]
@@ -187,10 +188,13 @@ class TextVideoBatches:
         neighbour = draw_neighbour(rng, start, self.window_frames, length)
         is_told = is_revoiced or rng.random() < self.text_share
         prompt = self._prompt(video, voice, variant, start, rng) if is_told else ""
+        track = video.tracks[voice, start : start + self.window_frames].copy()
+        if is_revoiced:
+            track[:, MATERIAL_CHANNELS] = 0
         return Clip(
             latents=video.latents[voice, variant, :, start : start + self.window_frames],
             features=video.features[start : start + self.window_frames],
-            track=video.tracks[voice, start : start + self.window_frames],
+            track=track,
             action_share=video.action_shares[voice, variant, start : start + self.window_frames],
             # As it truly sounds there: a re-voiced clip must be told from the text, and not from its neighbour.
             ambient=video.latents[0, variant, :, neighbour : neighbour + self.window_frames],

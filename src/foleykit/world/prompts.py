@@ -161,7 +161,20 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"[a-z]+", re.sub(r"\{\w+\}", " ", text.lower()))
 
 
-def _material() -> Iterator[str]:
+def _words_in(*texts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(word for alike in texts for text in alike for word in words_of(text))
+
+
+_NAMING = _words_in(*SUBSTANCES.values(), *ADJECTIVES.values()) - _words_in(*EVENTS.values())
+"""Words for materials; "soft" is one of landings too."""
+
+
+def names_material(text: str) -> bool:
+    """Return whether `text` has a word that says what something is made of."""
+    return not _NAMING.isdisjoint(words_of(text))
+
+
+def _texts() -> Iterator[str]:
     """Yield every text that a prompt or a caption can be made of."""
     for table in (SUBSTANCES, ADJECTIVES, EVENTS, VERBS, BACKGROUNDS, NOUNS):
         for texts in table.values():
@@ -172,5 +185,5 @@ def _material() -> Iterator[str]:
     yield from (*ANY_BACKGROUND, *BEHIND)
 
 
-WORDS: tuple[str, ...] = tuple(sorted({word for text in _material() for word in words_of(text)}))
+WORDS: tuple[str, ...] = tuple(sorted({word for text in _texts() for word in words_of(text)}))
 """Every word that prompts of the world are made of."""

@@ -18,9 +18,11 @@ from foleykit.core.errors import InputError
 from foleykit.core.ranges import Cue, Line
 from foleykit.diffusion.windows import cut, touching
 from foleykit.encoders.text.readers import Reader
+from foleykit.models.events import MATERIAL_CHANNELS
 from foleykit.models.textvideo.config import ClipWindows, TextVideoConfig
 from foleykit.models.textvideo.network import Conditioning, Known, Network, Prepared
 from foleykit.models.textvideo.sampling import Region
+from foleykit.world.prompts import names_material
 
 TEXTS_KEPT = 8
 
@@ -90,7 +92,7 @@ class Conditioner:
         same ambience, which is therefore heard at its own level.
         """
         windows = cut(lasting(wish.features.pictures, plan.pictures.length).T, plan.pictures).transpose(1, 2)
-        stretches = wish.features.segments.flatten(1).T  # (G W, S)
+        stretches = self._timing(wish).flatten(1).T  # (G W, S)
         tokens = cut(stretches[:, : plan.segments.length], plan.segments).transpose(1, 2)
         group = self.config.network.sync_group
         heard = None if wish.ambient is None else self._ambient_latents(wish.ambient)
@@ -116,6 +118,15 @@ class Conditioner:
             self.network.prepare(shown, length),
             self.network.prepare(self.network.with_nulls(negative, unseen), length),
         )
+
+    def _timing(self, wish: Wish) -> Tensor:
+        """Return what is told of the timing (S, G, W); what a text says of materials stands against no event track."""
+        segments, network = wish.features.segments, self.config.network
+        if not network.event_width or not any(map(names_material, (wish.prompt, wish.negative_prompt))):
+            return segments
+        kept = torch.ones(segments.shape[2])
+        kept[network.sync_width :][MATERIAL_CHANNELS] = 0
+        return segments * kept
 
     def _said(self, lines: Sequence[Line], plan: ClipWindows) -> Tensor:
         """Return tokens (N, W', W) of what is said in each window, as in training; the null where nothing is."""
