@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foleykit.core.checkpoint import frozen, with_weights
-from foleykit.core.errors import UsageError
+from foleykit.core.errors import ModelError, UsageError
 from foleykit.encoders.visual.two_rate import VideoHeads
 from foleykit.world.types import ACTIONS, EVENT_KINDS, MATERIALS, Action, EventKind, Material
 
@@ -212,6 +212,27 @@ def peaks(evidence: Tensor, threshold: float) -> list[tuple[int, float]]:
     curvature = before - 2 * middle + after
     shift = torch.where(curvature < 0, 0.5 * (before - after) / curvature, torch.zeros_like(curvature))
     return [(frame, frame + float(shift[frame])) for frame in is_peak.nonzero()[:, 0].tolist()]
+
+
+def read_events(reader: EventReader | None, features: Tensor, fps: float) -> tuple[SeenEvent, ...]:
+    """Return what `reader` finds in `features` (T, D) at `fps`; raises ModelError where a model has none."""
+    if reader is None:
+        raise ModelError("this model reads no events")
+    return reader.read(features, fps)
+
+
+def told_track(
+    reader: EventReader | None, features: Tensor, fps: float, *, events: Sequence[SeenEvent] | None, length: int
+) -> Tensor:
+    """Return the track (`length`, K) of `events`, or else of those that `reader` finds in `features` (T, D) at `fps`.
+
+    A model without a reader is told none: K is 0. Raises ModelError where it is given events all the same.
+    """
+    if reader is None:
+        if events is not None:
+            raise ModelError("this model takes no events")
+        return torch.zeros(length, 0)
+    return torch.from_numpy(event_track(reader.read(features, fps) if events is None else events, length, fps))
 
 
 def load_events(folder: Path, width: int) -> EventReader:

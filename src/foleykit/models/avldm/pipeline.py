@@ -30,7 +30,7 @@ from foleykit.encoders.visual.steering import OnsetSteering, load_steering, seen
 from foleykit.encoders.visual.two_rate import CHUNK_FRAMES, CONTEXT_FRAMES, TwoRateEncoder, VideoLooks
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import AvConditioning, Denoiser
-from foleykit.models.events import EventReader, SeenEvent, event_track, happening, load_events
+from foleykit.models.events import EventReader, SeenEvent, happening, load_events, read_events, told_track
 from foleykit.world.types import AMBIENCE_KINDS
 
 WINDOWS_AT_ONCE = 8
@@ -265,19 +265,12 @@ class AvLdmPipeline:
     @torch.inference_mode()
     def read_events(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
         """Return what is seen to happen, sorted by time. Raises ModelError when this model reads no events."""
-        if self.events is None:
-            raise ModelError("this model reads no events")
-        return self.events.read(features.told, self.config.frame_rate)
+        return read_events(self.events, features.told, self.config.frame_rate)
 
     def _told(self, features: VideoFeatures, events: Sequence[SeenEvent] | None, length: int) -> Tensor:
         """Return what the denoiser is told (`length`, W): features and, where the model has one, the event track."""
-        values = fit_length(features.told, length)
-        if self.events is None:
-            if events is not None:
-                raise ModelError("this model takes no events")
-            return values
-        track = event_track(self.read_events(features) if events is None else events, length, self.config.frame_rate)
-        return torch.cat((values, torch.from_numpy(track)), dim=1)
+        track = told_track(self.events, features.told, self.config.frame_rate, events=events, length=length)
+        return torch.cat((fit_length(features.told, length), track), dim=1)
 
     def _noise(self, generator: torch.Generator, length: int) -> Tensor:
         return torch.randn(self.config.denoiser.latent_width, length, generator=generator).to(self.device)

@@ -25,7 +25,7 @@ from foleykit.diffusion.held import Held
 from foleykit.diffusion.windows import WindowPlan, touching
 from foleykit.encoders.text.readers import Reader, load_reader
 from foleykit.encoders.visual.sights import Sight, load_sight
-from foleykit.models.events import EventReader, SeenEvent, event_track, load_events
+from foleykit.models.events import EventReader, SeenEvent, load_events, read_events, told_track
 from foleykit.models.textvideo.conditions import Conditioner, VideoFeatures, Wish, lasting
 from foleykit.models.textvideo.config import TextVideoConfig, plan_clip
 from foleykit.models.textvideo.decoding import decode_mels, decode_waves, load_sound
@@ -162,19 +162,14 @@ class TextVideoPipeline:
     @torch.inference_mode()
     def read_events(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
         """Return what is seen to happen, sorted by time. Raises ModelError when this model reads no events."""
-        if self.events is None:
-            raise ModelError("this model reads no events")
-        return self.events.read(features.segments[:, 0], self.config.video_fps)
+        return read_events(self.events, features.segments[:, 0], self.config.video_fps)
 
     def _told(self, features: VideoFeatures, events: Sequence[SeenEvent] | None) -> VideoFeatures:
-        """Return `features` with the event track beside their synchronisation tokens, where the network is told one."""
-        if self.events is None:
-            if events is not None:
-                raise ModelError("this model takes no events")
-            return features
-        seen = self.read_events(features) if events is None else events
-        track = torch.from_numpy(event_track(seen, len(features.segments), self.config.video_fps))
-        return replace(features, segments=torch.cat((features.segments, track[:, None]), dim=2))
+        """Return `features` with the event track, where there is one, beside their synchronisation tokens."""
+        tokens = features.segments
+        track = told_track(self.events, tokens[:, 0], self.config.video_fps, events=events, length=len(tokens))
+        beside = track[:, None].expand(-1, tokens.shape[1], -1)
+        return replace(features, segments=torch.cat((tokens, beside), dim=2))
 
     @property
     def takes_transcript(self) -> bool:
