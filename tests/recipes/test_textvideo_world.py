@@ -213,9 +213,10 @@ def test_conditions_belong_to_their_clip_and_the_neighbour_to_the_truth() -> Non
     torch.testing.assert_close(batch.latents[:, 2], conditioning.sync[:, :, 0])
     assert conditioning.sync.shape[2] == 32 + TRACK_WIDTH
     torch.testing.assert_close(batch.latents[:, 2] + 1000 * batch.latents[:, 0], conditioning.sync[:, :, 32 + 1])
-    # What is seen to ring is told only where it is heard.
-    told = conditioning.sync[:, :, 32:][:, :, MATERIAL_CHANNELS]
-    assert (told == 1 - batch.latents[:, :1, :, None].transpose(1, 2)[..., 0]).all()
+    # What is seen to ring is told only where it is heard and no prompt names it.
+    told, is_revoiced = conditioning.sync[:, :, 32:][:, :, MATERIAL_CHANNELS], batch.latents[:, 0, 0] == 1
+    assert not told[is_revoiced].any() and (told[~batch.has_text] == 1).all()
+    assert (told[batch.has_text & ~is_revoiced] == 0).any()
     torch.testing.assert_close(conditioning.pictures[:, :, 0], conditioning.sync[:, 2::5, 0])
     # The neighbour has the same background, another time, and never a false voice.
     torch.testing.assert_close(conditioning.ambient[:, 1, 0], batch.latents[:, 1, 0])

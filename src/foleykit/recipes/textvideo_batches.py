@@ -19,7 +19,7 @@ from foleykit.models.textvideo.network import Conditioning
 from foleykit.models.textvideo.objective import TextVideoBatch
 from foleykit.recipes.avldm_batches import PCM_SCALE, draw_neighbour, is_audible, seen_events, share_of, step_rng
 from foleykit.world.cache import CachedVideo
-from foleykit.world.prompts import Claim, write_prompt
+from foleykit.world.prompts import Claim, names_material, write_prompt
 from foleykit.world.sources import AUDIBLE_DB
 from foleykit.world.types import AmbienceKind
 
@@ -125,7 +125,7 @@ class TextVideoBatches:
     In a part of them the action is voiced in other materials than are seen. There the text is always shown: it alone
     says what is heard, so that a prompt which contradicts the picture is learnt to win, and a clip without a prompt is
     never one whose picture is wrong. Nor does the event track ever name a wrong material, or it would be believed in
-    none: it names none in those clips.
+    none: it names none in those clips, nor, lest its silence tell them from others, in any whose prompt names one.
     """
 
     videos: Sequence[EncodedVideo]
@@ -189,7 +189,7 @@ class TextVideoBatches:
         is_told = is_revoiced or rng.random() < self.text_share
         prompt = self._prompt(video, voice, variant, start, rng) if is_told else ""
         track = video.tracks[voice, start : start + self.window_frames].copy()
-        if is_revoiced:
+        if is_revoiced or names_material(prompt):
             track[:, MATERIAL_CHANNELS] = 0
         return Clip(
             latents=video.latents[voice, variant, :, start : start + self.window_frames],
