@@ -74,8 +74,9 @@ def test_events_of_a_span_are_on_the_clock_of_the_video(debug_model: Path, clip:
         pipeline(clip, events=EVENTS, start=0.8)
 
 
-def test_models_that_are_told_no_events_say_so(clip: Path) -> None:
-    pipeline = load("tiny-foleygen")
+@pytest.mark.parametrize("model", ["tiny-foleygen", "tiny-textvideo"])
+def test_models_that_are_told_no_events_say_so(model: str, clip: Path) -> None:
+    pipeline = load(model)
     with pytest.raises(UsageError, match="takes no events"):
         pipeline(clip, events=EVENTS)
     with pytest.raises(ModelError, match="reads no events"):

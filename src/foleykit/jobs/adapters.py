@@ -428,7 +428,7 @@ def refuse_prompts(settings: Settings, name: str) -> None:
 def refuse_events(settings: Settings, name: str) -> None:
     """Raise UsageError for events that are told a model which takes none."""
     if settings.events is not None:
-        raise UsageError(f'model "{name}" takes no events; leave them out or use tiny-avldm or tiny-textvideo')
+        raise UsageError(f'model "{name}" takes no events; leave them out or use tiny-avldm')
 
 
 def negative_prompt(settings: Settings) -> str:

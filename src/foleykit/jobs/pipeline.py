@@ -202,7 +202,7 @@ class FoleyPipeline:
         Raises MediaError for a file that cannot be used, ModelError for a model that reads no events.
         """
         if not self.adapter.takes_events:
-            raise ModelError(f'model "{self.description.name}" reads no events; use tiny-avldm or tiny-textvideo')
+            raise ModelError(f'model "{self.description.name}" reads no events; use tiny-avldm')
         info = video if isinstance(video, VideoInfo) else probe(video, limits)
         scene = self.look(info, Settings(start=start, end=end), report=report)
         events = self.adapter.read_events(scene)
