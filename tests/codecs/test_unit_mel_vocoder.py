@@ -98,6 +98,20 @@ def test_a_folder_gives_back_the_vocoder(tmp_path: Path) -> None:
 def test_impossible_sizes_are_refused() -> None:
     with pytest.raises(ConfigError, match="four hops"):
         UnitMelVocoderConfig(n_fft=2048)
+    with pytest.raises(ConfigError, match="beyond the 80 that chunks"):
+        UnitMelVocoderConfig(num_iterations=18)
+
+
+@torch.no_grad()
+def test_nothing_is_seen_beyond_the_reach() -> None:
+    vocoder, generator = small(), torch.Generator().manual_seed(0)
+    log_mel = torch.randn(1, SMALL.mel.num_mels, 120, generator=generator) - 4
+    noise = torch.randn(vocoder.noise_shape(log_mel), generator=generator)
+    sound = vocoder(log_mel, noise)[0, 0, : SMALL.mel.hop_length]
+    for distance, is_seen in ((SMALL.reach + 1, False), (SMALL.reach // 2, True)):
+        changed = log_mel.clone()
+        changed[..., distance:] += 3
+        assert torch.equal(sound, vocoder(changed, noise)[0, 0, : SMALL.mel.hop_length]) != is_seen
 
 
 def knocks() -> Tensor:

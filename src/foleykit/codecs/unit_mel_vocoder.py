@@ -28,6 +28,8 @@ FRAMES_PER_TURN = 4
 """After these the carrier is where it was: a part of a mel sounds the same when it starts at a multiple of them."""
 CONFIG_NAME = "vocoder.json"
 WEIGHTS_NAME = "vocoder.safetensors"
+CONTEXT_FRAMES = 80
+"""What a chunk of a long mel is shown of its neighbours on either side; no vocoder may look further."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,17 @@ class UnitMelVocoderConfig(IstftSizes):
             raise ConfigError(f"n_fft {self.n_fft} must be that of the mel, {self.mel.n_fft}")
         if self.num_iterations < 0:
             raise ConfigError(f"num_iterations must be 0 or more, not {self.num_iterations}")
+        if self.reach > CONTEXT_FRAMES:
+            raise ConfigError(
+                f"{self.num_blocks} blocks and {self.num_iterations} iterations look {self.reach} frames to either "
+                f"side, beyond the {CONTEXT_FRAMES} that chunks of a long sound are shown; take fewer"
+            )
+
+    @property
+    def reach(self) -> int:
+        """Frames to either side that can influence a sample: convolutions of 5 at the input and of 7 in every block,
+        the iterations, and the windows that overlap."""
+        return 2 + 3 * (self.num_blocks + self.num_iterations) + self.n_fft // self.mel.hop_length
 
 
 class UnitMelVocoder(IstftFrames):

@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foleykit.codecs.unit_mel_vocoder import FRAMES_PER_TURN
+from foleykit.codecs.unit_mel_vocoder import CONTEXT_FRAMES, FRAMES_PER_TURN
 
 CHUNK_FRAMES = 512
 """Mel frames made into sound at a time."""
-CONTEXT_FRAMES = 80
-"""On either side; more than any vocoder here looks at."""
 FADE_FRAMES = 16
 """On either side of a seam, over which chunks are cross-faded; only Griffin-Lim's differ there."""
 
