@@ -6,9 +6,8 @@ a model card. A killed run goes on where it was.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -30,6 +29,7 @@ from foleykit.recipes.run_args import RunArgs
 from foleykit.recipes.vocoder_card import Scores, write_attribution, write_card
 from foleykit.recipes.world_data import open_world
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
+from foleykit.training.loop import write_settings
 from foleykit.training.processes import join_processes
 from foleykit.world.cache import CachedVideo
 from foleykit.world.recordings import Recordings
@@ -202,16 +202,8 @@ def train_vocoder(args: VocoderTrainArgs, *, on_step: Callable[[int, float], Non
         return {source: score_vocoder(vocoder, mel, clips) for source, clips in held_out.items()}
 
     baseline = score(GriffinLim(mel.config).to(args.device))
-    settings = {
-        "preset": args.preset,
-        "batch_size": batches.world.batch_size,
-        "num_recordings": len(batches.recordings),
-        "training": asdict(training),
-        "torch": torch.__version__,
-    }
-    if join_processes(args.device).is_main:
-        args.output.mkdir(parents=True, exist_ok=True)
-        (args.output / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    further = {"preset": args.preset, "num_recordings": len(batches.recordings)}
+    settings = write_settings(args.output, training, batches.world.batch_size, further)
 
     def validate(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, UnitMelVocoder)

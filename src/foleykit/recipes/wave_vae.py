@@ -6,9 +6,8 @@ leaves the latents as they are, so that a generator of latents can be trained be
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +22,7 @@ from foleykit.core.types import AudioBatch, BatchSource
 from foleykit.evaluation.metrics.effective_bandwidth import effective_bandwidth
 from foleykit.evaluation.vocoder import reconstruction_scores
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
-from foleykit.training.loop import step_generator
+from foleykit.training.loop import step_generator, write_settings
 from foleykit.training.processes import join_processes
 
 Stage = Literal["codec", "decoder"]
@@ -43,6 +42,8 @@ class WaveVaeRun:
     codec: WaveVaeConfig
     discriminators: HifiGanDiscriminatorsConfig
     training: AdversarialConfig
+    batch_size: int
+    """Crops per step and process."""
     batches: BatchSource[AudioBatch]
     """Crops of CROP_FRAMES."""
     unseen: BatchSource[AudioBatch]
@@ -92,9 +93,7 @@ def fit_wave_vae(run: WaveVaeRun) -> Path:
             for name, value in score_wave_vae(model, clips).items()
         }
 
-    run.folder.mkdir(parents=True, exist_ok=True)
-    settings = {**run.settings, "training": asdict(run.training), "torch": torch.__version__}
-    (run.folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    write_settings(run.folder, run.training, run.batch_size, run.settings)
     adversarial = AdversarialRun(
         objective=objective,
         batches=run.batches,

@@ -82,11 +82,14 @@ class TrainingConfig:
                 assert_never(self.schedule)
 
 
-def write_settings(folder: Path, training: TrainingConfig, batch_size: int) -> None:
-    """Make `folder` and write to settings.json what a run in it is told, and by which torch it is run."""
+def write_settings(
+    folder: Path, training: TrainingConfig, batch_size: int, further: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """Make `folder`, write to settings.json what a run in it is told and by which torch it is run, and return that."""
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"batch_size": batch_size, "training": asdict(training), "torch": torch.__version__}
+    settings = {"batch_size": batch_size, **(further or {}), "training": asdict(training), "torch": torch.__version__}
     (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+    return settings
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

@@ -168,7 +168,7 @@ class TextVideoPipeline:
         """Return `features` with the event track, where there is one, beside their synchronisation tokens."""
         tokens = features.segments
         track = told_track(self.events, tokens[:, 0], self.config.video_fps, events=events, length=len(tokens))
-        beside = track[:, None].expand(-1, tokens.shape[1], -1)
+        beside = track[:, None].expand(-1, tokens.shape[1], -1).to(tokens.dtype)
         return replace(features, segments=torch.cat((tokens, beside), dim=2))
 
     @property
@@ -202,11 +202,11 @@ class TextVideoPipeline:
     ) -> NDArray[np.float32]:
         """Return a waveform (1, `num_samples`) for `features` and `prompt`, led away from `negative_prompt`.
 
-        `transcript` is what is said, for a model that takes one; each window is told the lines that it hears, and
-        another model raises ModelError. `ambient` (1, S) is a
-        recording whose ambience is taken, by a model with an ambient condition. `shots` are times in seconds of picture
-        cuts, where windows prefer to start; `progress` hears the share done. Raises InputError when features and
-        samples do not cover the same time and when `ambient` is empty.
+        `transcript` is what is said, for a model that takes one; each window is told the lines that lie in it, and
+        another model raises ModelError. `ambient` (1, S) is a recording whose ambience is taken, by a model with an
+        ambient condition. `shots` are times in seconds of picture cuts, where windows prefer to start; `progress` hears
+        the share done. Raises InputError when features and samples do not cover the same time and when `ambient` is
+        empty.
         """
         versions = self.versions(
             features,
