@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from torch import Tensor
 from foleykit.audio.unit_mel import UnitMel, UnitMelConfig
 from foleykit.codecs.griffin_lim import GriffinLim
 from foleykit.codecs.unit_mel_vocoder import load_vocoder
+from foleykit.evaluation.metrics.frame_pattern import frame_pattern_db
 from foleykit.evaluation.vocoder import VocoderScore, score_vocoder
 from foleykit.recipes.unit_mel_vocoder import recorded, world_clips
 from foleykit.world.cache import open_cache
@@ -61,6 +63,7 @@ def report(name: str, clips: Sequence[Tensor], vocoders: dict[str, Vocoder], mel
     print("| vocoder | log-spectral distance | multi-resolution STFT error | level | pattern | s per s of sound |")
     print("|---|---|---|---|---|---|")
     scores: list[VocoderScore] = []
+    pattern_db = partial(frame_pattern_db, sample_rate=mel.config.sample_rate, hop_length=mel.config.hop_length)
     for vocoder_name, vocoder in vocoders.items():
         made: list[Tensor] = []
 
@@ -76,9 +79,9 @@ def report(name: str, clips: Sequence[Tensor], vocoders: dict[str, Vocoder], mel
         levels = [20 * float((sound.std() / clip.std()).log10()) for sound, clip in zip(sounds, clips, strict=True)]
         print(
             f"| {vocoder_name} | {distance:.2f} dB | {error:.3f} | {np.median(levels):+.1f} dB | "
-            f"{pattern_db(sounds, mel.config):+.1f} dB | {cost:.3f} |"
+            f"{pattern_db(sounds):+.1f} dB | {cost:.3f} |"
         )
-    print(f"| the original | 0 | 0 | 0 | {pattern_db(clips, mel.config):+.1f} dB | |")
+    print(f"| the original | 0 | 0 | 0 | {pattern_db(clips):+.1f} dB | |")
     ours, theirs = scores
     for what, mine, other in (
         ("log-spectral distance", ours.distances_db, theirs.distances_db),
@@ -86,21 +89,6 @@ def report(name: str, clips: Sequence[Tensor], vocoders: dict[str, Vocoder], mel
     ):
         wins = sum(one < two for one, two in zip(mine, other, strict=True))
         print(f"\nThe {what} is lower than Griffin-Lim's on {wins} of {len(clips)} clips.")
-
-
-def pattern_db(waveforms: Sequence[Tensor], config: UnitMelConfig) -> float:
-    """Return the median over waveforms (S,) of a second or more of the modulation at the frame rate, in dB."""
-    rate = config.sample_rate / config.hop_length
-    ratios = []
-    for waveform in waveforms:
-        if len(waveform) < config.sample_rate:
-            continue
-        power = waveform.double().square()
-        modulation = torch.fft.rfft((power - power.mean()) * torch.hann_window(len(power), dtype=power.dtype)).abs()
-        at, width = rate * len(power) / config.sample_rate, 4 * len(power) / config.sample_rate
-        near = modulation[round(at - 4 * width) : round(at + 4 * width) + 1].square().mean()
-        ratios.append(10 * float((modulation[round(at) - 1 : round(at) + 2].square().mean() / near).log10()))
-    return float(np.median(ratios))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,13 @@ from foleykit.audio.mel import LogMel, LogMelConfig
 from foleykit.codecs.griffin_lim import LogMelGriffinLim
 from foleykit.codecs.istft_vocoder import IstftVocoder, IstftVocoderConfig
 from foleykit.codecs.mel_vae import MelVae, MelVaeConfig
+from foleykit.codecs.wave_vae import mel_48k
+from foleykit.core.checkpoint import frozen, with_weights
+from foleykit.core.config import load_config
 from foleykit.core.errors import ConfigError
+from foleykit.evaluation.metrics.frame_pattern import frame_pattern_db
+from foleykit.jobs.models import model_folder
+from foleykit.models.avldm.config import AvLdmConfig
 
 
 def test_a_click_shows_in_the_mel_frame_whose_span_holds_it() -> None:
@@ -65,13 +71,67 @@ def test_the_vocoder_writes_one_hop_of_samples_per_mel_frame() -> None:
     assert vocoder(mel, torch.randn(vocoder.noise_shape(mel))).shape == (2, 30 * 160)
 
 
-def test_overlap_add_inverts_a_windowed_analysis() -> None:
-    """Frames cut from a signal and windowed once sum back to the signal."""
+def test_synthesis_inverts_analysis() -> None:
     vocoder = IstftVocoder(IstftVocoderConfig(width=16, num_blocks=1))
     signal = torch.randn(1, 160 * 40)
-    padded = torch.nn.functional.pad(signal, (240, 240))
-    frames = padded.unfold(1, 640, 160).transpose(1, 2) * vocoder.window[:, None]
-    torch.testing.assert_close(vocoder._overlap_add(frames)[:, 480:-480], signal[:, 480:-480])
+    torch.testing.assert_close(vocoder.synthesised(vocoder.analysed(signal))[:, 480:-480], signal[:, 480:-480])
+
+
+def test_iterations_lead_to_the_mel_that_was_given() -> None:
+    torch.manual_seed(0)
+    vocoder = IstftVocoder(IstftVocoderConfig(width=16, num_blocks=1)).eval()
+    front = LogMel(vocoder.config.mel)
+    noise = 0.05 * torch.randn(1, 48_000)
+    tone = 0.2 * (2 * torch.pi * 437 * torch.arange(48_000) / 16_000).sin()
+    for waveform in (noise, noise + tone):
+        mel = front(waveform)
+        breath = torch.randn(vocoder.noise_shape(mel))
+        errors = []
+        with torch.inference_mode():
+            for count in (0, 4, 16):
+                made = vocoder(mel, breath, num_iterations=count)
+                errors.append(float((front(made) - mel).abs().mean()) * vocoder.config.mel.deviation * 8.686)
+        assert errors[0] > errors[1] > errors[2] and errors[2] < 2
+    level = 20 * (vocoder(front(noise), breath).std() / noise.std()).log10().item()
+    assert abs(level) < 1.5
+
+
+def test_iterations_take_the_pulse_of_frames_from_what_the_shipped_vocoder_says() -> None:
+    torch.manual_seed(0)
+    folder = model_folder("tiny-avldm")
+    config = load_config(AvLdmConfig, folder / "config.json")
+    vocoder = frozen(with_weights(IstftVocoder(config.vocoder), folder / "vocoder.safetensors"), "cpu")
+    hum = sum(
+        0.05 / order * (2 * torch.pi * 118 * order * torch.arange(48_000) / 16_000).sin() for order in range(1, 9)
+    )
+    mel = LogMel(config.codec.mel)(hum + 0.002 * torch.randn(1, 48_000))
+    breath = torch.randn(vocoder.noise_shape(mel))
+    before, after = (
+        frame_pattern_db([vocoder(mel, breath, num_iterations=count)[0]], sample_rate=16_000, hop_length=160)
+        for count in (0, config.vocoder.num_iterations)
+    )
+    assert after < before - 3
+
+
+def test_a_window_of_its_own_does_not_shift_the_level_of_noise() -> None:
+    torch.manual_seed(0)
+    vocoder = IstftVocoder(IstftVocoderConfig(mel=mel_48k(), n_fft=960, width=16, num_blocks=1)).eval()
+    noise = 0.05 * torch.randn(1, 48_000)
+    mel = LogMel(mel_48k())(noise)
+    made = vocoder(mel, torch.randn(vocoder.noise_shape(mel)))
+    assert abs(20 * (made.std() / noise.std()).log10().item()) < 1.5
+
+
+@torch.no_grad()
+def test_nothing_is_heard_from_beyond_the_reach() -> None:
+    torch.manual_seed(0)
+    vocoder = IstftVocoder(IstftVocoderConfig(width=16, num_blocks=1, num_iterations=5)).eval()
+    mel = torch.randn(1, 80, 120)
+    breath, reach = torch.randn(vocoder.noise_shape(mel)), vocoder.config.reach
+    one, other = (vocoder(mel * (torch.arange(120) < last), breath)[:, : 40 * 160] for last in (40 + reach, 120))
+    torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+    with pytest.raises(ConfigError, match="0 or more"):
+        IstftVocoderConfig(num_iterations=-1)
 
 
 def test_an_untrained_vocoder_already_follows_the_level_of_the_mel() -> None:

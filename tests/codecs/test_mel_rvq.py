@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators, HifiGanDiscriminatorsConfig
+from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators, debug_discriminators
 from foleykit.codecs.mel_rvq import MelRvqCodec, MelRvqConfig
 from foleykit.codecs.mel_rvq_objective import MelRvqObjective, MelRvqObjectiveConfig
 from foleykit.core.errors import ConfigError, InputError
@@ -51,15 +51,7 @@ def test_what_it_cannot_take_is_refused() -> None:
 
 
 def objective_of() -> MelRvqObjective:
-    sizes = HifiGanDiscriminatorsConfig(
-        periods=(2, 3),
-        period_widths=(4, 8),
-        num_scales=1,
-        scale_widths=(8, 8),
-        scale_kernels=(15, 5),
-        scale_strides=(4, 1),
-        scale_groups=(1, 4),
-    )
+    sizes = debug_discriminators()
     return MelRvqObjective(codec_of(), HifiGanDiscriminators(sizes), MelRvqObjectiveConfig(codebook_decay=0.8))
 
 

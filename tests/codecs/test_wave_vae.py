@@ -7,7 +7,11 @@ import math
 import pytest
 import torch
 
-from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators, HifiGanDiscriminatorsConfig
+from foleykit.codecs.hifigan_discriminators import (
+    HifiGanDiscriminators,
+    HifiGanDiscriminatorsConfig,
+    debug_discriminators,
+)
 from foleykit.codecs.istft_vocoder import IstftVocoderConfig
 from foleykit.codecs.mel_vae import MelVaeConfig
 from foleykit.codecs.wave_vae import CHUNK_FRAMES, WaveVae, WaveVaeConfig, mel_48k
@@ -66,7 +70,7 @@ def test_stereo_is_two_channels_coded_one_by_one() -> None:
     noise = noise_for(codec, latents)
     made = codec.decode(latents, noise)
     assert made.shape == (1, 2, 8 * HOP)
-    torch.testing.assert_close(made[:, 1:], codec.decode(latents[:, 6:], noise[1:]))
+    torch.testing.assert_close(made[:, 1:], codec.decode(latents[:, 6:], noise[1:]), atol=1e-3, rtol=0)
 
 
 @torch.inference_mode()
@@ -108,15 +112,7 @@ def test_the_default_runs_at_48_khz_and_25_frames_in_5_mb() -> None:
 
 def test_one_batch_is_learnt_and_its_attacks_stay_in_place() -> None:
     codec = codec_of().train()
-    sizes = HifiGanDiscriminatorsConfig(
-        periods=(2,),
-        period_widths=(4, 8),
-        num_scales=1,
-        scale_widths=(8, 8),
-        scale_kernels=(15, 5),
-        scale_strides=(4, 1),
-        scale_groups=(1, 4),
-    )
+    sizes = debug_discriminators()
     objective = WaveVaeObjective(codec, HifiGanDiscriminators(sizes), WaveVaeObjectiveConfig())
     sound = torch.zeros(2, 12 * HOP)
     struck = hits(torch.Generator().manual_seed(4))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from foleykit.codecs.hifigan_discriminators import debug_discriminators
 from foleykit.core.checkpoint import load_tensors
 from foleykit.core.errors import FoleyError, ModelError, UsageError
 from foleykit.evaluation.clips import read_clip
@@ -29,8 +30,9 @@ from foleykit.recipes.avldm_evaluation import (
     without_vocoder,
     write_world_reference,
 )
+from foleykit.recipes.avldm_run import STAGES, TrainArgs
 from foleykit.recipes.avldm_video_batches import Crop, VideoBatches, contact_targets, crop_frames, onset_targets
-from foleykit.recipes.avldm_world import STAGES, TrainArgs, train
+from foleykit.recipes.avldm_world import train
 from foleykit.recipes.world_data import WorldDataArgs, open_world
 from foleykit.world.cache import CachedVideo
 from foleykit.world.config import WorldConfig
@@ -168,14 +170,33 @@ def test_all_stages_train_and_the_bundle_generates(tmp_path: Path, renders: None
     world = WorldConfig(seconds=10.0, frame_size=(32, 32))
     data = WorldDataArgs(cache=tmp_path / "cache", num_videos=4, workers=1, world=world)
     args = TrainArgs(
-        preset="debug", stage="codec", data=data, output=tmp_path / "run", num_steps=3, batch_size=2, checkpoint_every=3
+        preset="debug",
+        stage="codec",
+        data=data,
+        output=tmp_path / "run",
+        num_steps=3,
+        batch_size=2,
+        checkpoint_every=3,
+        discriminators=debug_discriminators(),
     )
-    with pytest.raises(ModelError, match="train the stage"):
-        train(replace(args, stage="vocoder"))
+    for stage in ("vocoder", "decoder"):
+        with pytest.raises(ModelError, match="train the stage"):
+            train(replace(args, stage=stage))
     for stage in STAGES:
         assert (train(replace(args, stage=stage)) / "model.safetensors").is_file()
+    before = {
+        f"{stage}.{name}": tensor
+        for stage in ("codec", "vocoder")
+        for name, tensor in load_tensors(args.output / stage / "model.safetensors").items()
+    }
+    after = load_tensors(args.output / "decoder" / "model.safetensors")
+    changed = {".".join(name.split(".")[:2]) for name, part in before.items() if not torch.equal(part, after[name])}
+    assert {"codec.synthesis", "codec.decoder", "vocoder.head"} <= changed
+    assert not changed & {"codec.analysis", "codec.encoder", "codec.latent_mean", "codec.latent_deviation"}
     folder = tmp_path / "model"
     bundle(args, folder)
+    bundled = load_tensors(folder / "vocoder.safetensors")["head.bias"]
+    assert torch.equal(bundled, after["vocoder.head.bias"].half())
     with pytest.raises(UsageError, match="already holds a model"):
         bundle(args, folder)
     write_library(folder / "ambient", sample_rate=16_000, seconds=3.0)

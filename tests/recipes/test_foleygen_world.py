@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminatorsConfig
+from foleykit.codecs.hifigan_discriminators import debug_discriminators
 from foleykit.core.checkpoint import load_tensors, save_weights
 from foleykit.core.errors import FoleyError, ModelError, UsageError
 from foleykit.encoders.visual.steering import OnsetSteering
@@ -52,15 +52,7 @@ def args(tmp_path_factory: pytest.TempPathFactory, debug_model: Path) -> FoleyGe
         num_steps=4,
         batch_size=2,
         checkpoint_every=2,
-        discriminators=HifiGanDiscriminatorsConfig(
-            periods=(2,),
-            period_widths=(4, 8),
-            num_scales=1,
-            scale_widths=(8, 8),
-            scale_kernels=(15, 5),
-            scale_strides=(4, 1),
-            scale_groups=(1, 4),
-        ),
+        discriminators=debug_discriminators(),
     )
 
 

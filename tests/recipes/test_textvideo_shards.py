@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fixtures.mmaudio import write_published
-from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminatorsConfig
+from foleykit.codecs.hifigan_discriminators import debug_discriminators
 from foleykit.codecs.wave_vae import WaveVae, WaveVaeConfig
 from foleykit.core.checkpoint import load_tensors, save_weights
 from foleykit.core.errors import ConfigError, InputError, ModelError, UsageError
@@ -267,15 +267,7 @@ def test_the_codec_trains_on_the_sound_of_clips(shards: Path, encoders: Path, tm
         held_out=shards,
         output=tmp_path / "codec",
         codec=CONFIG.codec,
-        discriminators=HifiGanDiscriminatorsConfig(
-            periods=(2,),
-            period_widths=(4, 8),
-            num_scales=1,
-            scale_widths=(8, 8),
-            scale_kernels=(15, 5),
-            scale_strides=(4, 1),
-            scale_groups=(1, 4),
-        ),
+        discriminators=debug_discriminators(),
         num_steps=2,
         batch_size=1,
         checkpoint_every=2,

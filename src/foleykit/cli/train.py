@@ -79,7 +79,7 @@ class StartedArgs(StagedArgs):
 @dataclass(frozen=True, kw_only=True)
 class AvLdmArgs(StartedArgs):
     stage: Annotated[
-        Literal["codec", "video", "vocoder", "generator", "similarity", "all"],
+        Literal["codec", "video", "vocoder", "decoder", "generator", "similarity", "all"],
         Option(help="A stage builds on those before it; all runs them in turn."),
     ] = "all"
     ambient: Annotated[
@@ -155,7 +155,8 @@ def run_debug(args: AvLdmArgs) -> None:
 def _train_avldm(args: AvLdmArgs, preset: Literal["tiny-avldm", "debug"]) -> None:
     from foleykit.models.avldm.presets import debug, tiny_avldm
     from foleykit.recipes.avldm_bundle import bundle
-    from foleykit.recipes.avldm_world import DEFAULTS, STAGES, TrainArgs, train
+    from foleykit.recipes.avldm_run import DEFAULTS, STAGES, TrainArgs
+    from foleykit.recipes.avldm_world import train
 
     model = debug() if preset == "debug" else tiny_avldm()
     stages = [

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from foleykit.audio.mel import LogMel
 from foleykit.audio.spectral_loss import RESOLUTIONS, pooled_energy_error, spectral_errors
 from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators
-from foleykit.codecs.hifigan_losses import deceiving_losses, judging_losses
+from foleykit.codecs.hifigan_losses import deceiving_losses, judging_losses, levelled
 from foleykit.core.types import AudioBatch, Losses
 
 
@@ -78,14 +78,13 @@ class CodecObjective(nn.Module):
 
     def judging_losses(self, batch: AudioBatch, generated: Reconstruction) -> Losses:
         """Return what the discriminators descend."""
-        return judging_losses(self.discriminator, batch.waveform, generated.waveform)
+        return judging_losses(self.discriminator, *levelled(batch.waveform, generated.waveform))
 
     def deceiving_losses(self, batch: AudioBatch, generated: Reconstruction) -> Losses:
         """Return what the codec descends besides, against the discriminators."""
         return deceiving_losses(
             self.discriminator,
-            batch.waveform,
-            generated.waveform,
+            *levelled(batch.waveform, generated.waveform),
             adversarial_weight=self.weights.adversarial_weight,
             feature_weight=self.weights.feature_weight,
         )

@@ -57,6 +57,19 @@ def small_discriminators() -> HifiGanDiscriminatorsConfig:
     )
 
 
+def debug_discriminators() -> HifiGanDiscriminatorsConfig:
+    """Return sizes that are small enough for a test."""
+    return HifiGanDiscriminatorsConfig(
+        periods=(2,),
+        period_widths=(4, 8),
+        num_scales=1,
+        scale_widths=(8, 8),
+        scale_kernels=(15, 5),
+        scale_strides=(4, 1),
+        scale_groups=(1, 4),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
     """What one discriminator makes of a batch of waveforms."""

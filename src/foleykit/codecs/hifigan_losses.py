@@ -62,6 +62,15 @@ def deceiving_losses(
     )
 
 
+def levelled(reference: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both waveforms (B, S) brought to the level of the first.
+
+    In sound 40 dB below full scale discriminators would find nothing for thousands of steps.
+    """
+    level = reference.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-3)
+    return reference / level, generated / level
+
+
 def halves(judgements: Sequence[Judgement]) -> tuple[list[Judgement], list[Judgement]]:
     """Return the judgements of the first and of the second half of a batch."""
     pairs = [

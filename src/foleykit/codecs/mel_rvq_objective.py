@@ -9,6 +9,7 @@ from torch import Tensor
 
 from foleykit.codecs.codec_objective import CodecObjective, CodecObjectiveConfig, Reconstruction
 from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators
+from foleykit.codecs.istft_vocoder import TRAINED_ITERATIONS
 from foleykit.codecs.mel_rvq import MelRvqCodec
 from foleykit.core.errors import ConfigError
 from foleykit.core.types import AudioBatch, Losses
@@ -66,7 +67,7 @@ class MelRvqObjective(CodecObjective):
         quantised, _, commitment = codec.quantizer(latents)
         mel = codec.mel(quantised)
         noise = torch.randn(codec.vocoder.noise_shape(mel), generator=generator).to(mel.device)
-        waveform = codec.vocoder(mel, noise)
+        waveform = codec.vocoder(mel, noise, num_iterations=TRAINED_ITERATIONS)
         return RvqReconstruction(
             waveform=waveform, mel=mel, target=target, commitment=commitment, dead_share=dead.mean()
         )

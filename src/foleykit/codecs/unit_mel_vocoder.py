@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from foleykit.audio.unit_mel import UnitMel, UnitMelConfig
-from foleykit.codecs.griffin_lim import MOMENTUM
 from foleykit.codecs.istft_vocoder import IstftFrames, IstftSizes
 from foleykit.core.checkpoint import frozen, save_weights, with_weights
 from foleykit.core.config import load_config, save_config
@@ -22,8 +21,6 @@ from foleykit.core.errors import ConfigError, ModelError
 
 MEAN, DEVIATION = -6.0, 2.5
 """Of natural-log mels of the world's sound, roughly: the network sees values of unit order."""
-NUM_SCALINGS = 4
-"""Of the magnitudes; more change little."""
 FRAMES_PER_TURN = 4
 """After these the carrier is where it was: a part of a mel sounds the same when it starts at a multiple of them."""
 CONFIG_NAME = "vocoder.json"
@@ -41,47 +38,29 @@ class UnitMelVocoderConfig(IstftSizes):
     width: int = 224
     """Channels of the blocks."""
     num_blocks: int = 7
-    num_iterations: int = 16
-    """Times that phases are made to agree with their neighbours'; each looks three frames further to either side."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.n_fft != 4 * self.mel.hop_length:
             raise ConfigError(f"n_fft {self.n_fft} must be four hops of {self.mel.hop_length}")
         if self.mel.n_fft != self.n_fft:
             raise ConfigError(f"n_fft {self.n_fft} must be that of the mel, {self.mel.n_fft}")
-        if self.num_iterations < 0:
-            raise ConfigError(f"num_iterations must be 0 or more, not {self.num_iterations}")
         if self.reach > CONTEXT_FRAMES:
             raise ConfigError(
                 f"{self.num_blocks} blocks and {self.num_iterations} iterations look {self.reach} frames to either "
                 f"side, beyond the {CONTEXT_FRAMES} that chunks of a long sound are shown; take fewer"
             )
 
-    @property
-    def reach(self) -> int:
-        """Frames to either side that can influence a sample: convolutions of 5 at the input and of 7 in every block,
-        the iterations, and the windows that overlap."""
-        return 2 + 3 * (self.num_blocks + self.num_iterations) + self.n_fft // self.mel.hop_length
-
 
 class UnitMelVocoder(IstftFrames):
     """From natural-log mel whose frame f is centred on sample f hop_length, as HiFi-GAN takes it."""
 
-    filters: Tensor
-    shares: Tensor
-    uncovered: Tensor
     largest_magnitude = 1024.0
 
     def __init__(self, config: UnitMelVocoderConfig) -> None:
         filters = UnitMel(config.mel).filters
         super().__init__(config, filters)
         self.config = config
-        self.register_buffer("filters", filters, persistent=False)
-        # Where no filter reaches, what the network says is left as it is.
-        covered = filters.sum(dim=1, keepdim=True)
-        is_covered = covered > 1e-9 * filters.max()
-        self.register_buffer("shares", torch.where(is_covered, filters / covered.clamp(min=1e-12), 0), persistent=False)
-        self.register_buffer("uncovered", (~is_covered).float(), persistent=False)
 
     def forward(self, log_mel: Tensor, noise: Tensor, *, num_iterations: int | None = None) -> Tensor:
         """Return a waveform (B, 1, F hop_length) of natural-log mel magnitudes `log_mel` (B, M, F).
@@ -89,48 +68,20 @@ class UnitMelVocoder(IstftFrames):
         `noise` is Gaussian, of `noise_shape(log_mel)`; `num_iterations` is the config's unless given.
         """
         magnitude, phase = self.spectrum((log_mel - MEAN) / DEVIATION, log_mel, noise)
-        magnitude = self._scaled(magnitude, log_mel.exp())
+        ends = self.config.mel.lowest_decade, self.config.mel.lowest_decade + self.config.mel.num_decades
+        lowest, highest = 10 ** (ends[0] + 0.001), 10 ** (ends[1] - 0.001)
+        magnitude = self.scaled(magnitude, log_mel.exp(), lowest=lowest, highest=highest)
         spectrum = torch.polar(magnitude, phase + carrier_of(phase.shape[1], phase.shape[2]).to(phase.device))
-        windows = self.window.square()[None, :, None].expand(1, -1, phase.shape[2])
-        # A quarter is left at the last sample that is kept; beyond it the sum may fade.
-        weight = self.overlapped(windows).clamp(min=0.25)
-        waveform = self.overlapped(self.windowed(spectrum)) / weight
-        previous = torch.zeros_like(spectrum)
-        for _ in range(self.config.num_iterations if num_iterations is None else num_iterations):
-            found = self._analysed(waveform)
-            spectrum = magnitude * direction(found - MOMENTUM / (1 + MOMENTUM) * previous)
-            previous = found
-            waveform = self.overlapped(self.windowed(spectrum)) / weight
+        count = self.config.num_iterations if num_iterations is None else num_iterations
+        waveform = self.agreeing(magnitude, self.synthesised(spectrum), count)
         start = self.config.n_fft // 2
         return waveform[:, None, start : start + log_mel.shape[2] * self.config.mel.hop_length]
-
-    def _scaled(self, magnitude: Tensor, mel: Tensor) -> Tensor:
-        """Return `magnitude` (B, K, F) scaled until its mel is nearly `mel` (B, M, F) (Lee and Seung 2000, eq. 5)."""
-        config = self.config.mel
-        lowest, highest = (10 ** (config.lowest_decade + decades) for decades in (0.001, config.num_decades - 0.001))
-        for _ in range(NUM_SCALINGS):
-            ratio = mel / torch.einsum("km,bkf->bmf", self.filters, magnitude).clamp(min=1e-8)
-            # At either end of its range a mel only says that there is no more, or no less.
-            ratio = torch.where(mel < lowest, ratio.clamp(max=1), ratio)
-            ratio = torch.where(mel > highest, ratio.clamp(min=1), ratio)
-            magnitude = magnitude * (torch.einsum("km,bmf->bkf", self.shares, ratio) + self.uncovered)
-        return magnitude
-
-    def _analysed(self, waveform: Tensor) -> Tensor:
-        """Return the spectrum (B, K, F) of what `overlapped` returned."""
-        n_fft = self.config.n_fft
-        return torch.stft(waveform, n_fft, n_fft // 4, window=self.window, center=False, return_complex=True)
 
     def sound(self, log_mel: Tensor, *, seed: int = 0) -> Tensor:
         """Return the waveform (B, 1, F hop_length) of `log_mel` (B, M, F), the noise drawn from `seed`."""
         noise = torch.randn(self.noise_shape(log_mel), generator=torch.Generator().manual_seed(seed))
         waveform: Tensor = self(log_mel, noise.to(log_mel.device))
         return waveform
-
-
-def direction(spectrum: Tensor) -> Tensor:
-    """Return `spectrum` with magnitudes of one, smoothly zero where there is nothing."""
-    return spectrum / (spectrum.real.square() + spectrum.imag.square() + 1e-10).sqrt()
 
 
 def carrier_of(num_bins: int, num_frames: int) -> Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from foleykit.audio.spectral_loss import RESOLUTIONS, spectral_errors
 from foleykit.audio.unit_mel import UnitMel
 from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators
-from foleykit.codecs.hifigan_losses import deceiving_losses, judging_losses
+from foleykit.codecs.hifigan_losses import deceiving_losses, judging_losses, levelled
+from foleykit.codecs.istft_vocoder import TRAINED_ITERATIONS
 from foleykit.codecs.unit_mel_vocoder import UnitMelVocoder
 from foleykit.core.errors import ConfigError, InputError
 from foleykit.core.types import AudioBatch, Losses
@@ -26,8 +27,6 @@ class UnitMelVocoderObjectiveConfig:
     adversarial_weight: float = 0.05
     feature_weight: float = 0.1
     """Of the discriminators' features."""
-    num_iterations: int = 4
-    """Of phases in training; in use there are more, which changes little and costs little without gradients."""
     num_judged: int = 6
     """Clips of a batch that the discriminators hear, which cost more than all the rest of a step."""
     resolutions: tuple[tuple[int, int], ...] = RESOLUTIONS
@@ -78,7 +77,7 @@ class UnitMelVocoderObjective(nn.Module):
         log_mel = self.log_mel(batch)
         noise = torch.randn(self.generator.noise_shape(log_mel), generator=generator).to(log_mel.device)
         # The last column is centred on the sample after the crop; what comes of it is trimmed in generation as well.
-        waveform: Tensor = self.generator(log_mel, noise, num_iterations=self.config.num_iterations)
+        waveform: Tensor = self.generator(log_mel, noise, num_iterations=TRAINED_ITERATIONS)
         return waveform[:, 0, : self.reference(batch).shape[-1]]
 
     def judging_losses(self, batch: AudioBatch, generated: Tensor) -> Losses:
@@ -102,11 +101,6 @@ class UnitMelVocoderObjective(nn.Module):
         )
 
     def _judged(self, batch: AudioBatch, generated: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the discriminators hear of recorded and generated sound (B', S).
-
-        It is brought to one level: in sound 40 dB below full scale they would find nothing for thousands of steps.
-        """
+        """Return what the discriminators hear of recorded and generated sound (B', S)."""
         judged = slice(self.config.num_judged)
-        reference = self.reference(batch)[judged]
-        level = reference.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-3)
-        return reference / level, generated[judged] / level
+        return levelled(self.reference(batch)[judged], generated[judged])

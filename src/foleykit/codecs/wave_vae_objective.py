@@ -9,6 +9,7 @@ from torch import Tensor
 
 from foleykit.codecs.codec_objective import CodecObjective, CodecObjectiveConfig, Reconstruction
 from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators
+from foleykit.codecs.istft_vocoder import TRAINED_ITERATIONS
 from foleykit.codecs.wave_vae import WaveVae
 from foleykit.core.types import AudioBatch, Losses
 
@@ -51,7 +52,8 @@ class WaveVaeObjective(CodecObjective):
         mel = codec.mel_vae.decode_raw(drawn)
         noise = torch.randn(codec.vocoder.noise_shape(mel), generator=generator).to(mel.device)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-        return VaeReconstruction(waveform=codec.vocoder(mel, noise), mel=mel, target=target, kl=kl)
+        waveform = codec.vocoder(mel, noise, num_iterations=TRAINED_ITERATIONS)
+        return VaeReconstruction(waveform=waveform, mel=mel, target=target, kl=kl)
 
     def reconstruction_losses(self, batch: AudioBatch, generated: VaeReconstruction) -> Losses:
         """Return what the codec descends on its own."""

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import save_weights
 from foleykit.core.config import save_config
@@ -22,7 +21,9 @@ from foleykit.models.avldm.network import Denoiser
 from foleykit.models.avldm.objective import VideoObjective
 from foleykit.models.events import FILE_NAME as EVENTS
 from foleykit.models.events import EventReader
-from foleykit.recipes.avldm_world import TrainArgs, config_of, encoded, frozen_stages, trained
+from foleykit.recipes.avldm_run import TrainArgs, config_of, trained
+from foleykit.recipes.avldm_sound import voiced_vae
+from foleykit.recipes.avldm_world import encoded, frozen_stages
 from foleykit.recipes.world_data import open_world
 
 NUM_CONTACT_VIDEOS = 48
@@ -38,10 +39,11 @@ def bundle(args: TrainArgs, destination: Path) -> None:
         raise UsageError(f"{destination} already holds a model; choose another folder or remove it first")
     config = config_of(args)
     codec, encoder = frozen_stages(args, config)
+    voiced = trained(voiced_vae(args), args, "decoder")
     parts: dict[str, nn.Module] = {
-        "codec": codec,
+        "codec": voiced.codec,
         "video": encoder,
-        "vocoder": trained(IstftVocoder(config.vocoder), args, "vocoder"),
+        "vocoder": voiced.vocoder,
         "denoiser": trained(Denoiser(config.denoiser), args, "generator"),
         "similarity": trained(AvSimilarity(config.similarity), args, "similarity"),
     }

@@ -18,7 +18,11 @@ from torch import Tensor, nn
 
 from foleykit.audio.files import read_waveform
 from foleykit.codecs.griffin_lim import GriffinLim
-from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators, HifiGanDiscriminatorsConfig
+from foleykit.codecs.hifigan_discriminators import (
+    HifiGanDiscriminators,
+    HifiGanDiscriminatorsConfig,
+    debug_discriminators,
+)
 from foleykit.codecs.unit_mel_vocoder import UnitMelVocoder, UnitMelVocoderConfig, save_vocoder
 from foleykit.codecs.unit_mel_vocoder_objective import UnitMelVocoderObjective, UnitMelVocoderObjectiveConfig
 from foleykit.core.errors import ConfigError
@@ -77,15 +81,7 @@ def debug() -> VocoderPreset:
     """Return the same structure small enough for a test."""
     return VocoderPreset(
         generator=UnitMelVocoderConfig(width=16, num_blocks=1),
-        discriminators=HifiGanDiscriminatorsConfig(
-            periods=(2, 3),
-            period_widths=(4, 8),
-            num_scales=2,
-            scale_widths=(8, 8),
-            scale_kernels=(15, 5),
-            scale_strides=(4, 1),
-            scale_groups=(1, 4),
-        ),
+        discriminators=debug_discriminators(),
         objective=UnitMelVocoderObjectiveConfig(resolutions=((512, 128),)),
         crop_columns=8,
         num_steps=4,

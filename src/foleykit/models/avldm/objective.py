@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from foleykit.audio.spectral_loss import pooled_energy_error, spectral_errors
-from foleykit.codecs.istft_vocoder import IstftVocoder
+from foleykit.codecs.istft_vocoder import TRAINED_ITERATIONS, IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, Losses, SimilarityBatch, VideoBatch
 from foleykit.diffusion.flow import interpolate, logit_normal_times, velocity_target
@@ -57,7 +57,7 @@ class VocoderObjective(nn.Module):
         half = mel.shape[0] // 2
         mel = torch.cat((mel[:half], decoded[half:]))
         noise = torch.randn(self.model.noise_shape(mel), generator=generator).to(mel.device)
-        generated = self.model(mel, noise)
+        generated = self.model(mel, noise, num_iterations=TRAINED_ITERATIONS)
         magnitude_error, energy_error = spectral_errors(generated, batch.waveform)
         total = magnitude_error + self.energy_weight * energy_error
         return Losses(total=total, parts={"magnitude": magnitude_error, "energy": energy_error})
