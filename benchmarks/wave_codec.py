@@ -6,7 +6,7 @@ WEIGHTS is a codec.safetensors of a model folder, or a stage's model.safetensors
 videos that it was trained on: mixtures of held-out places are coded. RECORDINGS holds metadata.csv files as training
 takes them; rows of the split `test`, which no training hears, are coded too, those that reach above 16 kHz also apart.
 Beside the codec stands its vocoder alone, which is given the mels as they are. Bandwidth is measured, not read from a
-header.
+header. The pattern is the pulse of power at the rate of the mel's frames, beside the original's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from torch import Tensor
 from foleykit.codecs.wave_vae import WaveVae, WaveVaeConfig
 from foleykit.core.checkpoint import frozen, with_weights
 from foleykit.evaluation.metrics.effective_bandwidth import effective_bandwidth
+from foleykit.evaluation.metrics.frame_pattern import frame_pattern_db
 from foleykit.evaluation.vocoder import reconstruction_scores
 from foleykit.recipes.unit_mel_vocoder import recorded, world_clips
 from foleykit.world.cache import open_cache
@@ -54,8 +56,10 @@ def main() -> None:
         f"{args.weights.stat().st_size / 1e6:.1f} MB, {config.sample_rate} Hz, {config.frame_rate:g} latents/s of "
         f"{config.latent_width} channels; {torch.get_num_threads()} threads\n"
     )
-    print("| sound | clips | through | mel L1 | level | log-spectral distance | bandwidth | reference | s per s |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| sound | clips | through | mel L1 | level | log-spectral distance | bandwidth | original | pattern | s/s |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for name, clips in sets.items():
         waveforms = [torch.from_numpy(np.ascontiguousarray(clip)) for clip in clips]
         for through in ("latents", "vocoder alone"):
@@ -82,12 +86,14 @@ def report(name: str, through: str, codec: WaveVae, waveforms: Sequence[Tensor])
     made = [given_back(codec, waveform, through, seed) for seed, waveform in enumerate(waveforms)]
     cost = (time.perf_counter() - started) / sum(len(waveform) / rate for waveform in waveforms)
     scores = reconstruction_scores(codec.mel_vae.log_mel, waveforms, made)
+    pattern_db = partial(frame_pattern_db, sample_rate=rate, hop_length=codec.config.vocoder.mel.hop_length)
     heard, true = (
         np.mean([effective_bandwidth(sound.numpy(), rate) for sound in sounds]) for sounds in (made, waveforms)
     )
     print(
         f"| {name} | {len(waveforms)} | {through} | {scores['mel_l1_db']:.2f} dB | {scores['level_db']:+.2f} dB | "
-        f"{scores['log_spectral_distance_db']:.2f} dB | {heard:.0f} Hz | {true:.0f} Hz | {cost:.3f} |"
+        f"{scores['log_spectral_distance_db']:.2f} dB | {heard:.0f} Hz | {true:.0f} Hz | "
+        f"{pattern_db(made):+.1f} of {pattern_db(waveforms):+.1f} dB | {cost:.3f} |"
     )
 
 

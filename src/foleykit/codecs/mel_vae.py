@@ -6,6 +6,7 @@ the training mels, which keep the modes of a struck body where a small network f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -98,6 +99,13 @@ class MelVae(nn.Module):
         config = self.config
         basis = principal_patches(mel, num_frames=config.downsampling, num_components=config.latent_width)
         set_linear_(self.analysis, self.synthesis, basis, basis.deviations.sqrt())
+
+    @torch.no_grad()
+    def louder_(self, gain_db: float) -> None:
+        """Make what latents are decoded to louder by `gain_db`; what is encoded stays."""
+        bias = self.decoder[-1].bias
+        assert isinstance(bias, Tensor)
+        bias += gain_db * math.log(10) / 20 / self.config.mel.deviation
 
     def posterior(self, mel: Tensor) -> tuple[Tensor, Tensor]:
         """Return the raw mean and log-variance (B, D, L) of `mel` (B, M, F), F in whole latent frames."""

@@ -27,6 +27,13 @@ class VoicedVae(nn.Module):
         mel = self.codec.decode_raw(raw)
         return mel, self.vocoder(mel, noise, num_iterations=num_iterations)
 
+    def reconstructed(self, waveform: Tensor) -> Tensor:
+        """Return `waveform` (B, S), S in whole latent frames, through the mean of its latents, under one noise."""
+        mel = self.codec.log_mel(waveform)
+        noise = torch.randn(self.vocoder.noise_shape(mel), generator=torch.Generator().manual_seed(0)).to(mel.device)
+        made: Tensor = self(self.codec.posterior(mel)[0], noise)[1]
+        return made
+
 
 class VoicedVaeObjective(CodecObjective):
     """Trains `generator` against `discriminator`, from latents drawn as the codec's own training draws them."""

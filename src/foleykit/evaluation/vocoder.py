@@ -47,6 +47,20 @@ def score_vocoder(vocoder: Callable[[Tensor], Tensor], mel: UnitMel, waveforms: 
     return VocoderScore(distances_db=tuple(distances), stft_errors=tuple(errors))
 
 
+LEAST_LEVEL_DB = -60.0
+"""Of a waveform in dBFS, whose level in a reconstruction says something: softer ones are mostly floor."""
+
+
+def level_error_db(references: Tensor, generated: Tensor) -> float:
+    """Return how much louder `generated` is than `references`, both (B, S), in dB: the mean over those above -60 dBFS.
+
+    0 where none is.
+    """
+    made, true = (10 * (part.square().mean(dim=1) + 1e-12).log10() for part in (generated, references))
+    is_heard = true > LEAST_LEVEL_DB
+    return (made - true)[is_heard].mean().item() if is_heard.any() else 0.0
+
+
 @torch.inference_mode()
 def reconstruction_scores(
     log_mel: LogMel, references: Sequence[Tensor], generated: Sequence[Tensor]

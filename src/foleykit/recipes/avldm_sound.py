@@ -16,8 +16,8 @@ from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
 from foleykit.codecs.mel_vae_objective import VoicedVae, VoicedVaeObjective
 from foleykit.core.checkpoint import load_weights, save_weights, with_weights
-from foleykit.core.types import AudioBatch
-from foleykit.evaluation.vocoder import reconstruction_scores
+from foleykit.core.types import AudioBatch, BatchSource
+from foleykit.evaluation.vocoder import level_error_db, reconstruction_scores
 from foleykit.models.avldm.objective import CodecObjective, VocoderObjective
 from foleykit.recipes.avldm_batches import AudioBatches
 from foleykit.recipes.avldm_run import DEFAULTS, TrainArgs, batch_size, config_of, run_stage, stage_folder, trained
@@ -31,6 +31,8 @@ CROP_FRAMES = 20
 """Latent frames in a training crop of the decoder."""
 RECORDING_SHARE = 0.3
 """Of the decoder's crops, that are cut from recordings where there are some."""
+LEVEL_BATCHES = 8
+"""Of training, that the level is set by."""
 DECODER_WEIGHTS = CodecObjectiveConfig(energy_weight=1.0)
 
 
@@ -141,26 +143,37 @@ def train_decoder(args: TrainArgs, on_step: Callable[[int, float], None] | None)
         assert isinstance(model, VoicedVae)
         made = []
         for waveform in held_out:
-            mel = model.codec.log_mel(waveform[None])
-            noise = torch.randn(model.vocoder.noise_shape(mel), generator=step_generator(1, 0)).to(mel.device)
-            made.append(model(model.codec.posterior(mel)[0], noise)[1][0])
+            made.append(model.reconstructed(waveform[None])[0])
         return reconstruction_scores(model.codec.log_mel, held_out, made)
 
     write_settings(folder, training, batch_size(args))
+    batches = sound_batches(
+        args,
+        num_samples=CROP_FRAMES * hop_length,
+        sample_rate=voiced.codec.config.mel.sample_rate,
+        batch_size=batch_size(args),
+        recording_share=RECORDING_SHARE,
+    )
     run = AdversarialRun(
         objective=VoicedVaeObjective(voiced, discriminators.to(args.device), DECODER_WEIGHTS),
-        batches=sound_batches(
-            args,
-            num_samples=CROP_FRAMES * hop_length,
-            sample_rate=voiced.codec.config.mel.sample_rate,
-            batch_size=batch_size(args),
-            recording_share=RECORDING_SHARE,
-        ),
+        batches=batches,
         config=training,
         output=folder,
         device=args.device,
         validate=validate,
         on_step=on_step,
     )
-    fit_adversarial(run, resume=args.resume)
+    averaged = fit_adversarial(run, resume=args.resume)
+    assert isinstance(averaged, VoicedVae)
+    if join_processes(args.device).is_main:
+        level_(averaged, replace(batches, world=replace(batches.world, seed=args.seed + 1)))
+        save_weights(averaged, folder / "model.safetensors")
+    join_processes(args.device).wait()
     return folder
+
+
+@torch.no_grad()
+def level_(model: VoicedVae, batches: BatchSource[AudioBatch]) -> None:
+    """Make sound that went through latents as loud as it was, in the mean over some of `batches`."""
+    sounds = torch.cat([batches(step).waveform for step in range(LEVEL_BATCHES)])
+    model.codec.louder_(-level_error_db(sounds, model.reconstructed(sounds)))

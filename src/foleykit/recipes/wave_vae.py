@@ -20,7 +20,7 @@ from foleykit.codecs.wave_vae_objective import WaveVaeObjective, WaveVaeObjectiv
 from foleykit.core.checkpoint import load_weights, save_weights
 from foleykit.core.types import AudioBatch, BatchSource
 from foleykit.evaluation.metrics.effective_bandwidth import effective_bandwidth
-from foleykit.evaluation.vocoder import reconstruction_scores
+from foleykit.evaluation.vocoder import level_error_db, reconstruction_scores
 from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
 from foleykit.training.loop import step_generator, write_settings
 from foleykit.training.processes import join_processes
@@ -105,8 +105,8 @@ def fit_wave_vae(run: WaveVaeRun) -> Path:
     )
     averaged = fit_adversarial(adversarial, resume=run.resume)
     assert isinstance(averaged, WaveVae)
-    if run.stage == "codec" and join_processes(run.device).is_main:
-        normalise_(averaged, run.unseen)
+    if join_processes(run.device).is_main:
+        (normalise_ if run.stage == "codec" else level_)(averaged, run.unseen)
         save_weights(averaged, run.folder / "model.safetensors")
     join_processes(run.device).wait()
     return run.folder
@@ -136,6 +136,16 @@ def normalise_(codec: WaveVae, unseen: BatchSource[AudioBatch]) -> None:
     means = torch.cat([vae.posterior(vae.log_mel(unseen(step).waveform))[0] for step in range(STATISTICS_BATCHES)])
     vae.latent_mean.copy_(means.mean(dim=(0, 2))[:, None])
     vae.latent_deviation.fill_((means - vae.latent_mean).square().mean().sqrt())
+
+
+@torch.no_grad()
+def level_(codec: WaveVae, unseen: BatchSource[AudioBatch]) -> None:
+    """Make sound that went through latents as loud as it was, in the mean over some batches."""
+    sounds = torch.cat([unseen(step).waveform for step in range(STATISTICS_BATCHES)])
+    latents = codec.encode(sounds[:, None])
+    noise = torch.randn(codec.noise_shape(latents), generator=step_generator(0, 0)).to(latents.device)
+    made = codec.decode(latents, noise)[:, 0, : sounds.shape[1]]
+    codec.mel_vae.louder_(-level_error_db(sounds, made))
 
 
 @torch.inference_mode()
