@@ -141,9 +141,7 @@ def train_decoder(args: TrainArgs, on_step: Callable[[int, float], None] | None)
     @torch.no_grad()
     def validate(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, VoicedVae)
-        made = []
-        for waveform in held_out:
-            made.append(model.reconstructed(waveform[None])[0])
+        made = [model.reconstructed(waveform[None])[0] for waveform in held_out]
         return reconstruction_scores(model.codec.log_mel, held_out, made)
 
     write_settings(folder, training, batch_size(args))
