@@ -181,16 +181,19 @@ def test_a_range_made_anew_leaves_what_is_said(pipeline: FoleyPipeline, clip: Pa
 def test_speech_carries_the_mark_of_the_sound_around_it() -> None:
     from foleykit.jobs.demo import EXAMPLE
 
-    text = "The hammer lies on the wooden table, and the nails are in the box beside it. Take one of them, please."
+    # Eight seconds of voice: the sixteen bits of a message need more of it than the mark does.
+    text = (
+        "The hammer lies on the wooden table, and the nails are in the box beside it. Take one of them, please, hold "
+        "it upright between two fingers, and strike it gently, until it stands alone."
+    )
     lines = (Line(start=0.37, end=8.9, text=text),)
     assert float(probe(EXAMPLE).duration) == 9.0
     shipped = load("tiny-avldm")
     track = next(shipped.takes(EXAMPLE, Settings(transcript=lines, num_steps=2), with_stems=True))
-    found, whole = (detect(sound, OUTPUT_RATE) for sound in (track.stems["speech"], track.waveform))
-    assert found.verdict == whole.verdict == "found" and track.watermark is not None
-    # Five seconds of speech always show the mark, and only now and then all sixteen bits of its message.
-    message = int(track.watermark.message, 16)
-    assert whole.message == message and found.message in (None, message)
+    found = detect(track.stems["speech"], OUTPUT_RATE)
+    assert found.verdict == "found" and track.watermark is not None
+    assert f"{found.message:04x}" == track.watermark.message
+    assert detect(track.waveform, OUTPUT_RATE).verdict == "found"
     bare = next(shipped.takes(EXAMPLE, Settings(transcript=lines, num_steps=2, is_marked=False), with_stems=True))
     assert detect(bare.stems["speech"], OUTPUT_RATE).verdict == "not found"
     # The voice stays what it was: the mark lies far below it.

@@ -20,7 +20,8 @@ from foleykit.core.ranges import Reroll
 from foleykit.core.types import AudioBatch, GeneratorBatch, SimilarityBatch, VideoBatch
 from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.steering import OnsetSteering
-from foleykit.encoders.visual.two_rate import TwoRateEncoder
+from foleykit.encoders.visual.two_rate import CHUNK_FRAMES, TwoRateEncoder
+from foleykit.jobs.models import model_folder
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import AvConditioning, Denoiser
 from foleykit.models.avldm.objective import (
@@ -237,6 +238,17 @@ def test_features_do_not_depend_on_how_the_stream_is_cut() -> None:
     at_once = pipeline.similarity.survey(looks.appearance)[0]
     assert len(whole.surroundings) == len(at_once) == 122
     torch.testing.assert_close(whole.surroundings, at_once, atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_chunks_of_a_long_sound_see_all_that_codec_and_vocoder_look_at() -> None:
+    pipeline = AvLdmPipeline.load(model_folder("tiny-avldm"))
+    generator = torch.Generator().manual_seed(0)
+    length = CHUNK_FRAMES + 60
+    latents = 0.5 * torch.randn(48, length, generator=generator)
+    noise = torch.randn(1, 16, 4 * length, generator=generator)
+    whole = pipeline.vocoder(pipeline.codec.decode(latents[None]), noise)[0]
+    np.testing.assert_allclose(pipeline._decode(latents, noise), whole.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("num_frames", [1, 24, 250, 275, 276, 600])

@@ -185,14 +185,19 @@ def test_all_stages_train_and_the_bundle_generates(tmp_path: Path, renders: None
     for stage in STAGES:
         assert (train(replace(args, stage=stage)) / "model.safetensors").is_file()
     before = {
-        f"{stage}.{name}": tensor
-        for stage in ("codec", "vocoder")
+        f"{part}.{name}": tensor
+        for part, stage in (("mel_vae", "codec"), ("vocoder", "vocoder"))
         for name, tensor in load_tensors(args.output / stage / "model.safetensors").items()
     }
     after = load_tensors(args.output / "decoder" / "model.safetensors")
     changed = {".".join(name.split(".")[:2]) for name, part in before.items() if not torch.equal(part, after[name])}
-    assert {"codec.synthesis", "codec.decoder", "vocoder.head"} <= changed
-    assert not changed & {"codec.analysis", "codec.encoder", "codec.latent_mean", "codec.latent_deviation"}
+    assert {"mel_vae.synthesis", "mel_vae.decoder", "vocoder.head"} <= changed
+    assert not changed & {
+        "mel_vae.analysis",
+        "mel_vae.encoder",
+        "mel_vae.latent_mean",
+        "mel_vae.latent_deviation",
+    }
     folder = tmp_path / "model"
     bundle(args, folder)
     bundled = load_tensors(folder / "vocoder.safetensors")["head.bias"]

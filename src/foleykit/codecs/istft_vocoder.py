@@ -20,6 +20,8 @@ from foleykit.nn.convnext import ChannelNorm, ConvNeXtBlock
 
 NUM_SCALINGS = 4
 """Of the magnitudes towards their mel; more change little."""
+SLACK = 10**0.001
+"""Factor within which a mel counts as lying at the end of its range."""
 TRAINED_ITERATIONS = 4
 """In training; in use there are more, which changes little and costs little without gradients."""
 
@@ -168,7 +170,7 @@ class IstftVocoder(IstftFrames):
         log_mel = mel * mel_config.deviation + mel_config.mean
         # Frames were not windowed before: four overlapping Hann windows sum to 2.
         said = self.overlapped(self.windowed(torch.polar(*self.spectrum(mel, log_mel, noise)))) / 2
-        magnitude = self.scaled(self.analysed(said).abs(), log_mel.exp(), lowest=1.002 * mel_config.floor)
+        magnitude = self.scaled(self.analysed(said).abs(), log_mel.exp(), lowest=SLACK * mel_config.floor)
         count = self.config.num_iterations if num_iterations is None else num_iterations
         waveform = self.agreeing(magnitude, said, count)
         trim = (self.config.n_fft - mel_config.hop_length) // 2

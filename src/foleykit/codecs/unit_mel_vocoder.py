@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from foleykit.audio.unit_mel import UnitMel, UnitMelConfig
-from foleykit.codecs.istft_vocoder import IstftFrames, IstftSizes
+from foleykit.codecs.istft_vocoder import SLACK, IstftFrames, IstftSizes
 from foleykit.core.checkpoint import frozen, save_weights, with_weights
 from foleykit.core.config import load_config, save_config
 from foleykit.core.errors import ConfigError, ModelError
@@ -68,9 +68,9 @@ class UnitMelVocoder(IstftFrames):
         `noise` is Gaussian, of `noise_shape(log_mel)`; `num_iterations` is the config's unless given.
         """
         magnitude, phase = self.spectrum((log_mel - MEAN) / DEVIATION, log_mel, noise)
-        ends = self.config.mel.lowest_decade, self.config.mel.lowest_decade + self.config.mel.num_decades
-        lowest, highest = 10 ** (ends[0] + 0.001), 10 ** (ends[1] - 0.001)
-        magnitude = self.scaled(magnitude, log_mel.exp(), lowest=lowest, highest=highest)
+        mel = self.config.mel
+        lowest, highest = 10**mel.lowest_decade, 10 ** (mel.lowest_decade + mel.num_decades)
+        magnitude = self.scaled(magnitude, log_mel.exp(), lowest=SLACK * lowest, highest=highest / SLACK)
         spectrum = torch.polar(magnitude, phase + carrier_of(phase.shape[1], phase.shape[2]).to(phase.device))
         count = self.config.num_iterations if num_iterations is None else num_iterations
         waveform = self.agreeing(magnitude, self.synthesised(spectrum), count)

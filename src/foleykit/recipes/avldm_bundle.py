@@ -22,7 +22,7 @@ from foleykit.models.avldm.objective import VideoObjective
 from foleykit.models.events import FILE_NAME as EVENTS
 from foleykit.models.events import EventReader
 from foleykit.recipes.avldm_run import TrainArgs, config_of, trained
-from foleykit.recipes.avldm_sound import voiced_vae
+from foleykit.recipes.avldm_sound import waveform_codec
 from foleykit.recipes.avldm_world import encoded, frozen_stages
 from foleykit.recipes.world_data import open_world
 
@@ -39,11 +39,11 @@ def bundle(args: TrainArgs, destination: Path) -> None:
         raise UsageError(f"{destination} already holds a model; choose another folder or remove it first")
     config = config_of(args)
     codec, encoder = frozen_stages(args, config)
-    voiced = trained(voiced_vae(args), args, "decoder")
+    sounding = trained(waveform_codec(config), args, "decoder")
     parts: dict[str, nn.Module] = {
-        "codec": voiced.codec,
+        "codec": sounding.mel_vae,
         "video": encoder,
-        "vocoder": voiced.vocoder,
+        "vocoder": sounding.vocoder,
         "denoiser": trained(Denoiser(config.denoiser), args, "generator"),
         "similarity": trained(AvSimilarity(config.similarity), args, "similarity"),
     }

@@ -10,30 +10,27 @@ import numpy as np
 import torch
 from torch import nn
 
-from foleykit.codecs.codec_objective import CodecObjectiveConfig
-from foleykit.codecs.hifigan_discriminators import HifiGanDiscriminators
+from foleykit.audio.spectral_loss import RESOLUTIONS
 from foleykit.codecs.istft_vocoder import IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
-from foleykit.codecs.mel_vae_objective import VoicedVae, VoicedVaeObjective
-from foleykit.core.checkpoint import load_weights, save_weights, with_weights
-from foleykit.core.types import AudioBatch, BatchSource
-from foleykit.evaluation.vocoder import level_error_db, reconstruction_scores
+from foleykit.codecs.wave_vae import WaveVae, WaveVaeConfig
+from foleykit.codecs.wave_vae_objective import WaveVaeObjectiveConfig
+from foleykit.core.checkpoint import load_weights, save_weights
+from foleykit.core.types import AudioBatch
+from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.objective import CodecObjective, VocoderObjective
 from foleykit.recipes.avldm_batches import AudioBatches
 from foleykit.recipes.avldm_run import DEFAULTS, TrainArgs, batch_size, config_of, run_stage, stage_folder, trained
-from foleykit.recipes.unit_mel_vocoder import sound_batches, world_clips
+from foleykit.recipes.unit_mel_vocoder import held_out_clips, sound_batches
+from foleykit.recipes.wave_vae import WaveVaeRun, fit_wave_vae, stage_training
 from foleykit.recipes.world_data import open_world
-from foleykit.training.adversarial import AdversarialConfig, AdversarialRun, fit_adversarial
-from foleykit.training.loop import step_generator, write_settings
+from foleykit.training.loop import step_generator
 from foleykit.training.processes import join_processes
 
 CROP_FRAMES = 20
 """Latent frames in a training crop of the decoder."""
 RECORDING_SHARE = 0.3
 """Of the decoder's crops, that are cut from recordings where there are some."""
-LEVEL_BATCHES = 8
-"""Of training, that the level is set by."""
-DECODER_WEIGHTS = CodecObjectiveConfig(energy_weight=1.0)
 
 
 def held_out_sound(args: TrainArgs, batches: AudioBatches) -> list[AudioBatch]:
@@ -107,71 +104,52 @@ def train_vocoder(args: TrainArgs, on_step: Callable[[int, float], None] | None)
     return stage_folder(args)
 
 
-def voiced_vae(args: TrainArgs) -> VoicedVae:
+def waveform_codec(config: AvLdmConfig) -> WaveVae:
+    """Return codec and vocoder as one, untrained."""
+    return WaveVae(WaveVaeConfig(mel_vae=config.codec, vocoder=config.vocoder))
+
+
+def trained_apart(args: TrainArgs) -> WaveVae:
     """Return codec and vocoder as their own stages left them; raises ModelError when one has not been trained."""
-    config = config_of(args)
-    return VoicedVae(
-        with_weights(MelVae(config.codec), args.output / "codec" / "model.safetensors"),
-        with_weights(IstftVocoder(config.vocoder), args.output / "vocoder" / "model.safetensors"),
-    )
+    codec = waveform_codec(config_of(args))
+    load_weights(codec.mel_vae, args.output / "codec" / "model.safetensors")
+    load_weights(codec.vocoder, args.output / "vocoder" / "model.safetensors")
+    return codec
 
 
 def train_decoder(args: TrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
     """Train the codec's decoder and the vocoder on together, against discriminators; latents keep their meaning."""
-    folder, hop_length = stage_folder(args), config_of(args).hop_length
-    training = AdversarialConfig(
-        num_steps=args.num_steps or DEFAULTS["decoder"].num_steps,
-        learning_rate=args.learning_rate or DEFAULTS["decoder"].learning_rate,
-        max_gradient_norm=5.0,
-        checkpoint_every=args.checkpoint_every,
-        validate_every=args.checkpoint_every,
-        seed=args.seed,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(args.seed)
-        discriminators = HifiGanDiscriminators(args.discriminators)
-    voiced = voiced_vae(args).to(args.device)
+    codec = trained_apart(args)
     if args.start is not None:
-        load_weights(voiced, args.start / folder.name / "model.safetensors")
-    held_out = [
-        torch.from_numpy(clip[: len(clip) // hop_length * hop_length]).to(args.device)
-        for clip in world_clips(open_world(args.data, "valid"))
-    ]
-
-    @torch.no_grad()
-    def validate(model: nn.Module) -> dict[str, float]:
-        assert isinstance(model, VoicedVae)
-        made = [model.reconstructed(waveform[None])[0] for waveform in held_out]
-        return reconstruction_scores(model.codec.log_mel, held_out, made)
-
-    write_settings(folder, training, batch_size(args))
+        load_weights(codec, args.start / "decoder" / "model.safetensors")
     batches = sound_batches(
         args,
-        num_samples=CROP_FRAMES * hop_length,
-        sample_rate=voiced.codec.config.mel.sample_rate,
+        num_samples=CROP_FRAMES * codec.config.hop_length,
+        sample_rate=codec.config.sample_rate,
         batch_size=batch_size(args),
         recording_share=RECORDING_SHARE,
     )
-    run = AdversarialRun(
-        objective=VoicedVaeObjective(voiced, discriminators.to(args.device), DECODER_WEIGHTS),
+    run = WaveVaeRun(
+        stage="decoder",
+        codec=codec.config,
+        discriminators=args.discriminators,
+        training=stage_training(
+            "decoder",
+            num_steps=args.num_steps or DEFAULTS["decoder"].num_steps,
+            learning_rate=args.learning_rate or DEFAULTS["decoder"].learning_rate,
+            every=args.checkpoint_every,
+            seed=args.seed,
+        ),
+        batch_size=batch_size(args),
         batches=batches,
-        config=training,
-        output=folder,
+        unseen=replace(batches, world=replace(batches.world, seed=args.seed + 1)),
+        held_out=held_out_clips(args, codec.config.sample_rate),
+        output=args.output,
+        trained=codec,
+        objective=WaveVaeObjectiveConfig(energy_weight=1.0, resolutions=RESOLUTIONS),
+        settings={"num_recordings": len(batches.recordings)},
         device=args.device,
-        validate=validate,
+        resume=args.resume,
         on_step=on_step,
     )
-    averaged = fit_adversarial(run, resume=args.resume)
-    assert isinstance(averaged, VoicedVae)
-    if join_processes(args.device).is_main:
-        level_(averaged, replace(batches, world=replace(batches.world, seed=args.seed + 1)))
-        save_weights(averaged, folder / "model.safetensors")
-    join_processes(args.device).wait()
-    return folder
-
-
-@torch.no_grad()
-def level_(model: VoicedVae, batches: BatchSource[AudioBatch]) -> None:
-    """Make sound that went through latents as loud as it was, in the mean over some of `batches`."""
-    sounds = torch.cat([batches(step).waveform for step in range(LEVEL_BATCHES)])
-    model.codec.louder_(-level_error_db(sounds, model.reconstructed(sounds)))
+    return fit_wave_vae(run)

@@ -7,7 +7,7 @@ leaves the latents as they are, so that a generator of latents can be trained be
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +52,10 @@ class WaveVaeRun:
     """Waveforms (S,) to validate on, by where they come from."""
     output: Path
     """Holds a folder for each stage."""
+    trained: WaveVae | None = None
+    """What the decoder's stage starts from; None is what the codec's left in `output`."""
+    objective: WaveVaeObjectiveConfig = field(default_factory=WaveVaeObjectiveConfig)
+    """Weights of the losses; whether latents are fixed is the stage's to say."""
     settings: Mapping[str, object] = field(default_factory=dict)
     """What else settings.json says."""
     device: str = "cpu"
@@ -106,7 +110,10 @@ def fit_wave_vae(run: WaveVaeRun) -> Path:
     averaged = fit_adversarial(adversarial, resume=run.resume)
     assert isinstance(averaged, WaveVae)
     if join_processes(run.device).is_main:
-        (normalise_ if run.stage == "codec" else level_)(averaged, run.unseen)
+        if run.stage == "codec":
+            normalise_(averaged, run.unseen)
+        else:
+            set_level_(averaged, run.unseen)
         save_weights(averaged, run.folder / "model.safetensors")
     join_processes(run.device).wait()
     return run.folder
@@ -117,9 +124,10 @@ def objective_of(run: WaveVaeRun) -> WaveVaeObjective:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.training.seed)
         codec, discriminators = WaveVae(run.codec), HifiGanDiscriminators(run.discriminators)
-    if run.stage == "decoder":
+    if run.stage == "decoder" and run.trained is None:
         load_weights(codec, run.output / "codec" / "model.safetensors")
-    return WaveVaeObjective(codec, discriminators, WaveVaeObjectiveConfig(is_latent_fixed=run.stage == "decoder"))
+    config = replace(run.objective, is_latent_fixed=run.stage == "decoder")
+    return WaveVaeObjective(run.trained or codec, discriminators, config)
 
 
 @torch.no_grad()
@@ -139,13 +147,15 @@ def normalise_(codec: WaveVae, unseen: BatchSource[AudioBatch]) -> None:
 
 
 @torch.no_grad()
-def level_(codec: WaveVae, unseen: BatchSource[AudioBatch]) -> None:
+def set_level_(codec: WaveVae, unseen: BatchSource[AudioBatch]) -> None:
     """Make sound that went through latents as loud as it was, in the mean over some batches."""
-    sounds = torch.cat([unseen(step).waveform for step in range(STATISTICS_BATCHES)])
-    latents = codec.encode(sounds[:, None])
-    noise = torch.randn(codec.noise_shape(latents), generator=step_generator(0, 0)).to(latents.device)
-    made = codec.decode(latents, noise)[:, 0, : sounds.shape[1]]
-    codec.mel_vae.louder_(-level_error_db(sounds, made))
+    errors = []
+    for step in range(STATISTICS_BATCHES):
+        sounds = unseen(step).waveform
+        latents = codec.encode(sounds[:, None])
+        noise = torch.randn(codec.noise_shape(latents), generator=step_generator(0, step)).to(latents.device)
+        errors.append(level_error_db(sounds, codec.decode(latents, noise)[:, 0, : sounds.shape[1]]))
+    codec.mel_vae.louder_(-sum(errors) / len(errors))
 
 
 @torch.inference_mode()

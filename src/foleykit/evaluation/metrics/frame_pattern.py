@@ -10,8 +10,8 @@ from torch import Tensor
 
 from foleykit.core.errors import InputError
 
-_BESIDE = 16
-"""Width, in resolutions of a second's transform, of the band that the pulse is compared with."""
+_BESIDE_HZ = 16.0
+"""How far the rates that the frame rate is compared with lie to either side."""
 
 
 def frame_pattern_db(waveforms: Sequence[Tensor], *, sample_rate: int, hop_length: int) -> float:
@@ -26,7 +26,7 @@ def frame_pattern_db(waveforms: Sequence[Tensor], *, sample_rate: int, hop_lengt
             continue
         power = waveform.double().square()
         modulation = torch.fft.rfft((power - power.mean()) * torch.hann_window(len(power), dtype=power.dtype)).abs()
-        at, reach = rate * len(power) / sample_rate, _BESIDE * len(power) / sample_rate
+        at, reach = rate * len(power) / sample_rate, _BESIDE_HZ * len(power) / sample_rate
         beside = modulation[round(at - reach) : round(at + reach) + 1].square().mean()
         ratios.append(10 * float((modulation[round(at) - 1 : round(at) + 2].square().mean() / beside).log10()))
     if not ratios:
