@@ -47,23 +47,34 @@ def losses_of(folder: Path) -> list[float]:
     return [line["loss"] for line in lines if "loss" in line]
 
 
+def threads_of_a_group() -> str:
+    """Return the names of this process's threads that serve a group; any that outlive Python may abort it."""
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    return " ".join(name for name in names if "gloo" in name)
+
+
 def test_two_processes_take_two_batches_a_step_and_follow_the_mean_gradient(tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(
         textwrap.dedent(
             f"""
-            import sys
+            import atexit, os, sys
             sys.path.insert(0, {str(Path(__file__).parent)!r})
             from pathlib import Path
-            from test_loop import line_run
+            from test_loop import line_run, threads_of_a_group
             from foleykit.training.loop import fit
-            fit(line_run(Path(sys.argv[1]), num_steps=20))
+
+            output = Path(sys.argv[1])
+            # What is registered first runs last, when the group has been left.
+            atexit.register(lambda: (output / f"left-{{os.environ['RANK']}}").write_text(threads_of_a_group()))
+            fit(line_run(output, num_steps=20))
             """
         )
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([*command, str(tmp_path / "two")], check=True, env=environment, timeout=120)
+    assert [(tmp_path / "two" / f"left-{rank}").read_text() for rank in (0, 1)] == ["", ""]
 
     class BothHalves(LineObjective):
         """What two processes do in one step, in one."""

@@ -6,6 +6,7 @@ import atexit
 import os
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 
 from torch import nn
 
@@ -49,6 +50,9 @@ def join_processes(device: str) -> Processes:
     asked = int(os.environ.get("WORLD_SIZE", "1"))
     if asked == 1:
         return Processes()
+    # Its functions have the group there is as a default: imported once there is one, as a wrapped module does, they
+    # would keep it, and its threads, beyond its end.
+    import_module("torch.distributed.nn.functional")
     from accelerate import PartialState
 
     state = PartialState(cpu=device == "cpu")
