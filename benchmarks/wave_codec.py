@@ -56,9 +56,7 @@ def main() -> None:
         f"{args.weights.stat().st_size / 1e6:.1f} MB, {config.sample_rate} Hz, {config.frame_rate:g} latents/s of "
         f"{config.latent_width} channels; {torch.get_num_threads()} threads\n"
     )
-    print(
-        "| sound | clips | through | mel L1 | level | log-spectral distance | bandwidth | original | pattern | s/s |"
-    )
+    print("| sound | clips | through | mel L1 | level | log-spectral distance | bandwidth | original | pattern | s/s |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name, clips in sets.items():
         waveforms = [torch.from_numpy(np.ascontiguousarray(clip)) for clip in clips]
