@@ -54,7 +54,7 @@ $(VENV)/.run: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(PIP) -e '.[world,train,published,flow,provenance,web,test]'
+	$(PIP) -e '.[world,train,published,flow,provenance,audioseal,web,test]'
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test

@@ -24,7 +24,7 @@ from foleykit.jobs.provenance import find_note, make_note
 from foleykit.jobs.sidecar import read_sidecar
 from foleykit.jobs.soundtrack import Settings, Soundtrack
 from foleykit.video.probe import probe
-from foleykit.watermark import embed
+from foleykit.watermark import KeyedWatermarker, embed
 
 KEY = b"a key of the test, long enough"
 
@@ -140,20 +140,26 @@ def test_leaving_the_mark_out_warns_and_is_recorded(
 def test_a_key_of_ones_own_is_needed_to_find_and_to_replay(
     clip: Path, tmp_path: Path, pipeline: FoleyPipeline, debug_model: Path
 ) -> None:
-    request = GenerateRequest(video=clip, output=tmp_path / "out.wav", model=str(debug_model), watermark_key=KEY)
+    request = GenerateRequest(
+        video=clip, output=tmp_path / "out.wav", model=str(debug_model), watermarker=KeyedWatermarker(key=KEY)
+    )
     take = generate(request, pipeline=pipeline).takes[0]
     values = json.loads(take.sidecar.read_text())
     assert values["watermark"]["key"] not in ("public", KEY.decode()) and len(values["watermark"]["key"]) == 16
-    with pytest.raises(UsageError, match="another watermark key"):
+    with pytest.raises(UsageError, match="another watermark"):
         generate(GenerateRequest(replay=take.sidecar, output=tmp_path / "b.wav"), pipeline=pipeline)
     again = generate(
-        GenerateRequest(replay=take.sidecar, output=tmp_path / "b.wav", watermark_key=KEY), pipeline=pipeline
+        GenerateRequest(replay=take.sidecar, output=tmp_path / "b.wav", watermarker=KeyedWatermarker(key=KEY)),
+        pipeline=pipeline,
     )
     assert read_sidecar(again.takes[0].sidecar).output.samples_sha256 == values["output"]["samples_sha256"]
     waveform = embed(hits(), 16_000, 1, KEY).waveform
     write_waveform(tmp_path / "c.wav", waveform, 16_000)
     assert detect_file(DetectRequest(file=tmp_path / "c.wav")).watermark.verdict == "not found"
-    assert detect_file(DetectRequest(file=tmp_path / "c.wav", key=KEY)).watermark.message == 1
+    assert (
+        detect_file(DetectRequest(file=tmp_path / "c.wav", watermarker=KeyedWatermarker(key=KEY))).watermark.message
+        == 1
+    )
 
 
 def test_the_sidecar_is_bound_to_its_file(

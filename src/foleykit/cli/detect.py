@@ -20,6 +20,12 @@ class Args:
             metavar="FILE", envvar="FOLEYKIT_WATERMARK_KEY", help="Look for the mark of this key, not the public one."
         ),
     ] = None
+    audioseal: Annotated[
+        Path | None,
+        Option(
+            metavar="DIR", help="Look for AudioSeal's mark, with networks that foley models convert audioseal wrote."
+        ),
+    ] = None
     speed_range: Annotated[
         float, Option(metavar="X", help="Look for changes of speed up to this share (0 to 0.2).")
     ] = 0.02
@@ -30,11 +36,10 @@ class Args:
 def run(args: Args) -> None:
     """Say whether foleykit made the sound of a file, by its watermark, its content credentials and its tags."""
     from foleykit.jobs.detect import DetectRequest, detect_file
-    from foleykit.jobs.mark import read_key
-    from foleykit.watermark import PUBLIC_KEY
+    from foleykit.jobs.mark import watermarker_of
 
-    key = PUBLIC_KEY if args.watermark_key is None else read_key(args.watermark_key)
-    request = DetectRequest(file=args.file, key=key, speed_range=args.speed_range)
+    watermarker = watermarker_of(args.watermark_key, args.audioseal, speed_range=args.speed_range)
+    request = DetectRequest(file=args.file, watermarker=watermarker)
     with progress(quiet=args.quiet) as report:
         result = detect_file(request, report=report)
     if args.json:

@@ -105,6 +105,10 @@ class Args:
         Path | None,
         Option(metavar="FILE", envvar="FOLEYKIT_WATERMARK_KEY", help="Mark with this key instead of the public one."),
     ] = None
+    audioseal: Annotated[
+        Path | None,
+        Option(metavar="DIR", help="Mark by AudioSeal, with networks that foley models convert audioseal wrote."),
+    ] = None
     certificate: Annotated[
         Path | None,
         Option(
@@ -146,12 +150,11 @@ def run(args: Args) -> None:
     from foleykit.jobs.cues import read_cues
     from foleykit.jobs.events import read_events
     from foleykit.jobs.generate import DRAW_SEED, GenerateRequest, RerollRequest, generate
-    from foleykit.jobs.mark import read_key
+    from foleykit.jobs.mark import watermarker_of
     from foleykit.jobs.screening import unwanted_sounds
     from foleykit.jobs.soundtrack import Settings
     from foleykit.jobs.transcript import read_transcript
     from foleykit.video.info import MediaLimits
-    from foleykit.watermark import PUBLIC_KEY
 
     if (args.certificate is None) != (args.private_key is None):
         raise UsageError("a signature needs both --certificate and --private-key")
@@ -199,7 +202,7 @@ def run(args: Args) -> None:
         audio_codec=None if args.audio_codec == "auto" else args.audio_codec,
         replay=args.replay,
         reroll=reroll,
-        watermark_key=PUBLIC_KEY if args.watermark_key is None else read_key(args.watermark_key),
+        watermarker=watermarker_of(args.watermark_key, args.audioseal),
         certificate=certificate,
         limits=MediaLimits(max_pixels=args.max_pixels, max_seconds=args.max_seconds),
         device=args.device,

@@ -66,6 +66,7 @@ def build_app() -> typer.Typer:
     convert_app.command("cnn14")(as_command(models.EncoderArgs, models.run_convert_cnn14))
     convert_app.command("passt")(as_command(models.EncoderArgs, models.run_convert_passt))
     convert_app.command("imagebind")(as_command(models.EncoderArgs, models.run_convert_imagebind))
+    convert_app.command("audioseal")(as_command(models.AudioSealArgs, models.run_convert_audioseal))
     convert_app.command("audiogen-codec")(as_command(models.EncoderArgs, models.run_convert_audiogen_codec))
     models_app.add_typer(convert_app, name="convert")
     app.add_typer(models_app, name="models")

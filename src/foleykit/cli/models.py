@@ -91,6 +91,16 @@ class VggishArgs(EncoderArgs):
     pca: Annotated[Path | None, typer.Option(help="vggish_pca_params-970ea276.pth: the postprocessing.")] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class AudioSealArgs:
+    generator: Annotated[Path, typer.Argument(metavar="GENERATOR", help="generator_base.pth: what writes the mark.")]
+    detector: Annotated[Path, typer.Argument(metavar="DETECTOR", help="detector_base.pth: what finds it.")]
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")]
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors and warnings only.")] = False
+
+
 def run_list(args: ListArgs) -> None:
     """List the models that are shipped, that are here and that could be had, with what each takes and allows."""
     from foleykit.jobs.inventory import list_models
@@ -251,6 +261,19 @@ def run_convert_audiogen_codec(args: EncoderArgs) -> None:
         for note in result.notes:
             print(note)
         print(f"{result.output}: {result.num_tensors} tensors, {result.num_bytes / 1e9:.2f} GB")
+
+
+def run_convert_audioseal(args: AudioSealArgs) -> None:
+    """Turn AudioSeal's two files into a folder that foley generate and foley detect take as --audioseal."""
+    from foleykit.jobs.convert_audioseal import AudioSealRequest, convert_audioseal
+
+    result = convert_audioseal(
+        AudioSealRequest(generator=args.generator, detector=args.detector, output=args.output, overwrite=args.overwrite)
+    )
+    if args.json:
+        print_json(result.to_dict())
+    elif not args.quiet:
+        print(f"{result.output}: {result.num_tensors} tensors, {result.num_bytes / 1e6:.0f} MB")
 
 
 def _convert_encoder(

@@ -18,8 +18,8 @@ from foleykit.core.progress import Report, no_report
 from foleykit.jobs.credentials import INSTALL, SUFFIXES, Credentials, is_available, read_credentials
 from foleykit.jobs.provenance import Note, find_note
 from foleykit.jobs.sidecar import hash_file, read_sidecar
-from foleykit.watermark import PUBLIC_KEY, Detection, detect_parts
-from foleykit.watermark.detection import PART_SECONDS, SPEED_RANGE, STEP_SECONDS
+from foleykit.watermark import PUBLIC_WATERMARKER, Detection, Watermarker
+from foleykit.watermark.detection import PART_SECONDS, STEP_SECONDS
 from foleykit.watermark.spectrum import RATE
 
 SidecarState = Literal["same file", "changed file", "none"]
@@ -30,9 +30,7 @@ class DetectRequest:
     """What a user asks for."""
 
     file: Path
-    key: bytes = PUBLIC_KEY
-    speed_range: float = SPEED_RANGE
-    """Largest change of speed that is looked for, as a share."""
+    watermarker: Watermarker = PUBLIC_WATERMARKER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +88,7 @@ def detect_file(request: DetectRequest, *, report: Report = no_report) -> Detect
         raise UsageError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; name a sound or video file")
     tags = _tags(path)
     report("listen", 0)
-    mark = detect_parts(_parts(path), RATE, request.key, speed_range=request.speed_range)
+    mark = request.watermarker.detect_parts(_parts(path), RATE)
     report("listen", 1)
     return DetectResult(
         file=path,
@@ -152,7 +150,8 @@ def _mark_in_words(mark: Detection) -> str:
             message = "its message cannot be read" if mark.message is None else f"message {mark.message:04x}"
             spans = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in mark.spans)
             speed = "" if mark.speed == 1 else f", played at {100 * mark.speed:.1f} % of its speed"
-            return f"watermark found ({message}, {spans}{speed}, chance {max(mark.p_value, 1e-99):.0e})"
+            chance = "" if mark.p_value is None else f", chance {max(mark.p_value, 1e-99):.0e}"
+            return f"watermark found ({message}, {spans}{speed}{chance})"
         case "not found":
             return "watermark not found"
         case "too little":

@@ -27,6 +27,7 @@ OPTIONAL = {
     "cv2": "the optical-flow baseline on real videos; pip install 'foleykit[flow]'",
     "fastapi": "the page of listening tests; pip install 'foleykit[web]'",
     "c2pa": "signed content credentials; pip install 'foleykit[provenance]'",
+    "audioseal": "AudioSeal's mark in place of our own; pip install 'foleykit[audioseal]'",
     "diffusers": "networks at published size; pip install 'foleykit[published]'",
 }
 PROGRAMS = {"espeak-ng": "speaking transcripts"}

@@ -19,7 +19,6 @@ from foleykit.jobs.credentials import SUFFIXES as SIGNED_SUFFIXES
 from foleykit.jobs.credentials import Certificate, sign
 from foleykit.jobs.library import clip_sha256
 from foleykit.jobs.load import load
-from foleykit.jobs.mark import key_name
 from foleykit.jobs.models import describe_model
 from foleykit.jobs.outputs import StagedFiles, all_or_none, check_outputs
 from foleykit.jobs.pipeline import FoleyPipeline
@@ -44,7 +43,7 @@ from foleykit.jobs.takes import best_of
 from foleykit.video.info import MediaLimits, VideoInfo
 from foleykit.video.output import FORMATS, AudioCodec, audio_codec_for, suffix_for
 from foleykit.video.probe import probe
-from foleykit.watermark import PUBLIC_KEY
+from foleykit.watermark import PUBLIC_WATERMARKER, Watermarker
 
 DRAW_SEED = -1
 UNWANTED = unwanted_sounds(speech=False, music=True)
@@ -94,7 +93,7 @@ class GenerateRequest:
     """A sidecar whose generation is repeated: model, settings, device and precision come from it."""
     reroll: RerollRequest | None = None
     """Stretch of what `replay` describes that is made anew; everything outside it stays, sample by sample."""
-    watermark_key: bytes = PUBLIC_KEY
+    watermarker: Watermarker = PUBLIC_WATERMARKER
     certificate: Certificate | None = None
     """Signs results in containers that hold content credentials; None leaves them unsigned."""
     limits: MediaLimits = field(default_factory=MediaLimits)
@@ -224,7 +223,7 @@ def generate(
             unwanted=request.unwanted,
             voice=request.voice,
             with_stems=request.writes_stems,
-            watermark_key=request.watermark_key,
+            watermarker=request.watermarker,
             report=clock,
         )
         if request.select == "best":
@@ -383,8 +382,10 @@ def replayed(request: GenerateRequest, sidecar: Sidecar) -> GenerateRequest:
                 f'clip "{settings.ambient_clip}" of {settings.ambient_library} is not the one that the sidecar was '
                 "made with: its SHA-256 differs"
             )
-    if sidecar.watermark is not None and sidecar.watermark.key != key_name(request.watermark_key):
-        raise UsageError(f"the sidecar was made with another watermark key ({sidecar.watermark.key}); name that key")
+    if sidecar.watermark is not None and sidecar.watermark.key != request.watermarker.name:
+        raise UsageError(
+            f"the sidecar was made with another watermark ({sidecar.watermark.key}); name its key or AudioSeal's folder"
+        )
     if describe_model(sidecar.model.name).weights_sha256 != sidecar.model.weights_sha256:
         raise ModelError(f'model "{sidecar.model.name}" is not the one of the sidecar: its weights differ')
     if request.reroll is not None:

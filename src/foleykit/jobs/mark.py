@@ -13,14 +13,14 @@ from foleykit.core.errors import UsageError
 from foleykit.core.signals import blocks_of
 from foleykit.jobs.soundtrack import Soundtrack, Watermark
 from foleykit.jobs.speech import Speech, Utterance
-from foleykit.watermark import PUBLIC_KEY, embed
+from foleykit.watermark import PUBLIC_WATERMARKER, KeyedWatermarker, Watermarker
+from foleykit.watermark.detection import SPEED_RANGE
 from foleykit.watermark.spectrum import HOP, RATE
 
-PUBLIC = "public"
 _LEAST_KEY_BYTES = 16
 
 
-def mark(soundtrack: Soundtrack, key: bytes = PUBLIC_KEY) -> Soundtrack:
+def mark(soundtrack: Soundtrack, watermarker: Watermarker = PUBLIC_WATERMARKER) -> Soundtrack:
     """Return `soundtrack` with the mark in its generated part, in its action stem and in its speech.
 
     The message is the first 16 bits of the SHA-256 of the unmarked samples: it names the take and nothing else, and a
@@ -32,37 +32,37 @@ def mark(soundtrack: Soundtrack, key: bytes = PUBLIC_KEY) -> Soundtrack:
     content = digest.hexdigest()
     message = content[:4]
     parts = () if soundtrack.action is None else (soundtrack.action,)
-    marked = embed(soundtrack.generated, soundtrack.model_rate, int(message, 16), key, parts=parts)
+    marked = watermarker.embed(soundtrack.generated, soundtrack.model_rate, int(message, 16), parts=parts)
     return replace(
         soundtrack,
         generated=marked.waveform,
         action=marked.parts[0] if marked.parts else None,
-        speech=_marked_speech(soundtrack.speech, int(message, 16), key, marked.shift),
+        speech=_marked_speech(soundtrack.speech, int(message, 16), watermarker, marked.shift),
         watermark=Watermark(
             message=message,
             content_sha256=content,
-            key=key_name(key),
+            key=watermarker.name,
             snr_db=round(marked.snr_db, 1) if math.isfinite(marked.snr_db) else None,
             shift=marked.shift,
         ),
     )
 
 
-def mark_like(soundtrack: Soundtrack, watermark: Watermark, key: bytes) -> Soundtrack:
+def mark_like(soundtrack: Soundtrack, watermark: Watermark, watermarker: Watermarker) -> Soundtrack:
     """Return `soundtrack` with the mark of an earlier version of it: the same message at the same places."""
     parts = () if soundtrack.action is None else (soundtrack.action,)
     message = int(watermark.message, 16)
-    marked = embed(soundtrack.generated, soundtrack.model_rate, message, key, parts=parts, shift=watermark.shift)
+    marked = watermarker.embed(soundtrack.generated, soundtrack.model_rate, message, parts=parts, shift=watermark.shift)
     return replace(
         soundtrack,
         generated=marked.waveform,
         action=marked.parts[0] if marked.parts else None,
-        speech=_marked_speech(soundtrack.speech, message, key, marked.shift),
+        speech=_marked_speech(soundtrack.speech, message, watermarker, marked.shift),
         watermark=watermark,
     )
 
 
-def _marked_speech(speech: Speech | None, message: int, key: bytes, shift: int) -> Speech | None:
+def _marked_speech(speech: Speech | None, message: int, watermarker: Watermarker, shift: int) -> Speech | None:
     """Return `speech` with the pattern that runs through the generated sound, so that the sum carries one mark."""
     if speech is None:
         return None
@@ -71,15 +71,10 @@ def _marked_speech(speech: Speech | None, message: int, key: bytes, shift: int) 
     def marked(utterance: Utterance) -> Utterance:
         hops, before = divmod(utterance.first, grid)
         sound = np.pad(utterance.waveform, ((0, 0), (before, 0)))
-        with_mark = embed(sound, speech.sample_rate, message, key, shift=shift + hops).waveform
+        with_mark = watermarker.embed(sound, speech.sample_rate, message, shift=shift + hops).waveform
         return replace(utterance, waveform=with_mark[:, before : sound.shape[1]])
 
     return replace(speech, utterances=tuple(map(marked, speech.utterances)))
-
-
-def key_name(key: bytes) -> str:
-    """Return what a sidecar calls `key`, from which it cannot be guessed."""
-    return PUBLIC if key == PUBLIC_KEY else hashlib.sha256(key).hexdigest()[:16]
 
 
 def read_key(path: Path) -> bytes:
@@ -94,3 +89,19 @@ def read_key(path: Path) -> bytes:
             f"{path} holds {len(key)} bytes; a watermark key needs at least {_LEAST_KEY_BYTES} random ones"
         )
     return key
+
+
+def watermarker_of(key: Path | None, audioseal: Path | None, *, speed_range: float = SPEED_RANGE) -> Watermarker:
+    """Return what marks and detects, given the file of a key or the folder of AudioSeal's networks, or neither.
+
+    Raises UsageError for both, for a file or folder that is missing, and without the package audioseal.
+    """
+    if audioseal is not None:
+        if key is not None:
+            raise UsageError("AudioSeal's mark has no key; give a watermark key or AudioSeal's folder, not both")
+        from foleykit.watermark.audioseal import AudioSealWatermarker
+
+        return AudioSealWatermarker.load(audioseal)
+    if key is None:
+        return replace(PUBLIC_WATERMARKER, speed_range=speed_range)
+    return KeyedWatermarker(key=read_key(key), speed_range=speed_range)

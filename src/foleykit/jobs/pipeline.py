@@ -33,7 +33,7 @@ from foleykit.models.events import SeenEvent
 from foleykit.retrieval import open_index
 from foleykit.video.info import DEFAULT_LIMITS, MediaLimits, VideoInfo
 from foleykit.video.probe import probe
-from foleykit.watermark import PUBLIC_KEY
+from foleykit.watermark import PUBLIC_WATERMARKER, Watermarker
 
 OWN_CHOICE = "none"
 """Stands for the ambience of a model that was given none and chooses for itself."""
@@ -88,7 +88,7 @@ class FoleyPipeline:
         end: float | None = None,
         loudness: float | None = None,
         watermark: bool = True,
-        watermark_key: bytes = PUBLIC_KEY,
+        watermarker: Watermarker = PUBLIC_WATERMARKER,
         stems: bool = False,
         num_takes: int = 1,
         limits: MediaLimits = DEFAULT_LIMITS,
@@ -129,7 +129,7 @@ class FoleyPipeline:
             unwanted=unwanted_sounds(speech=speech, music=music),
             voice=voice,
             with_stems=stems,
-            watermark_key=watermark_key,
+            watermarker=watermarker,
             limits=limits,
             report=report,
         )
@@ -145,7 +145,7 @@ class FoleyPipeline:
         unwanted: tuple[Unwanted, ...] = (),
         voice: Voice | None = None,
         with_stems: bool = False,
-        watermark_key: bytes = PUBLIC_KEY,
+        watermarker: Watermarker = PUBLIC_WATERMARKER,
         limits: MediaLimits = DEFAULT_LIMITS,
         report: Report = no_report,
     ) -> Iterator[Soundtrack]:
@@ -175,7 +175,7 @@ class FoleyPipeline:
             unwanted = unwanted_beside(clip, self.model.config.sample_rate, unwanted)
 
         def make(seed: int) -> Soundtrack:
-            return self._voice(scene, replace(settings, seed=seed), clip, speech, with_stems, watermark_key, report)
+            return self._voice(scene, replace(settings, seed=seed), clip, speech, with_stems, watermarker, report)
 
         first_free = settings.seed + num_takes
         further = iter(range(first_free, first_free + MAX_FURTHER))
@@ -230,14 +230,14 @@ class FoleyPipeline:
         clip: AmbientClip | None,
         speech: Speech | None,
         with_stems: bool,
-        watermark_key: bytes,
+        watermarker: Watermarker,
         report: Report,
     ) -> Soundtrack:
         """Generate one take and all its re-rolls, mark it and weigh it against the video's own sound."""
         versions = self._generate(scene, settings, clip, speech, with_stems, report)
-        soundtrack = finish(next(versions), scene, watermark_key, report)
+        soundtrack = finish(next(versions), scene, watermarker, report)
         for asked in settings.rerolls:
-            soundtrack = reroll(soundtrack, next(versions), asked, scene, watermark_key)
+            soundtrack = reroll(soundtrack, next(versions), asked, scene, watermarker)
         return soundtrack
 
     def _generate(

@@ -19,6 +19,7 @@ from foleykit.jobs.original import read_original
 from foleykit.jobs.scene import Scene
 from foleykit.jobs.soundtrack import OUTPUT_RATE, Course, Settings, Soundtrack, Splice
 from foleykit.video.info import VideoInfo
+from foleykit.watermark import Watermarker
 
 FADE_SECONDS = 0.02
 """Ramp between the original and the new sound where the new sound does not fill the video."""
@@ -30,11 +31,11 @@ def place(generated: Signal, scene: Scene, sample_rate: int) -> Signal:
     return write_blocks(zeros(1, num_samples), blocks_of(generated), at=round(scene.start * sample_rate))
 
 
-def finish(alone: Soundtrack, scene: Scene, watermark_key: bytes, report: Report) -> Soundtrack:
+def finish(alone: Soundtrack, scene: Scene, watermarker: Watermarker, report: Report) -> Soundtrack:
     """Return a generated sound marked, beside the video's own, at its level."""
     if alone.settings.is_marked:
         report("mark", 0)
-        alone = mark(alone, watermark_key)
+        alone = mark(alone, watermarker)
     report("level", 0)
     soundtrack = with_original(alone, scene)
     gain_db = normalise(soundtrack.blocks(), OUTPUT_RATE, target_lufs=alone.settings.loudness_lufs)
@@ -120,14 +121,14 @@ def check_ranges(info: VideoInfo, settings: Settings) -> None:
             )
 
 
-def reroll(earlier: Soundtrack, alone: Soundtrack, asked: Reroll, scene: Scene, watermark_key: bytes) -> Soundtrack:
+def reroll(earlier: Soundtrack, alone: Soundtrack, asked: Reroll, scene: Scene, watermarker: Watermarker) -> Soundtrack:
     """Return `earlier`, sample by sample, with what was generated anew in the stretch that is asked for.
 
     The whole of `alone` is finished as a soundtrack of its own, under the mark and at the gain of the earlier one, and
     heard in the stretch only: no filter's reach and no rounding can touch what lies outside.
     """
     if earlier.watermark is not None:
-        alone = mark_like(alone, earlier.watermark, watermark_key)
+        alone = mark_like(alone, earlier.watermark, watermarker)
     splice = Splice(earlier=earlier, first=round(asked.start * OUTPUT_RATE), stop=round(asked.end * OUTPUT_RATE))
     later = with_original(alone, scene).with_gain(earlier.root.gain_db)
     none = np.zeros((later.num_channels, 0), np.float32)

@@ -134,7 +134,7 @@ class Watermark:
     content_sha256: str
     """Of the generated samples before they were marked."""
     key: str
-    """"public", or the first 16 digits of the SHA-256 of a key of the user's own."""
+    """"public", the first 16 digits of the SHA-256 of a key of the user's own, or "audioseal" and a digest."""
     snr_db: float | None
     """Level of the generated sound over that of the mark; None where nothing was loud enough to be marked."""
     shift: int = 0

@@ -52,10 +52,15 @@ def marked_signs(key: bytes, message: int) -> NDArray[np.float32]:
 
     Raises InputError when the message does not fit in 16 bits.
     """
-    if not 0 <= message < 2**MESSAGE_BITS:
-        raise InputError(f"a message lies between 0 and {2**MESSAGE_BITS - 1}, not {message}")
+    check_message(message)
     chips = _words(np.array([message]))[0]
     return signs(key) * np.where(layout() == _SYNCHRONISATION, np.float32(1), chips[layout()])
+
+
+def check_message(message: int) -> None:
+    """Raise InputError when `message` does not fit in 16 bits."""
+    if not 0 <= message < 2**MESSAGE_BITS:
+        raise InputError(f"a message lies between 0 and {2**MESSAGE_BITS - 1}, not {message}")
 
 
 @cache

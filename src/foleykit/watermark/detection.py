@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from foleykit.audio.resample import fit_length, resample
 from foleykit.core.errors import InputError
 from foleykit.watermark.code import PUBLIC_KEY, read_chips, signs
+from foleykit.watermark.embedding import check_waveform
 from foleykit.watermark.spectrum import FRAME, HOP, RATE, frames_of, inside_bins, num_frames, power_of
 from foleykit.watermark.tiles import (
     PERIOD_HOPS,
@@ -55,10 +56,12 @@ class Detection:
 
     verdict: Verdict
     """"too little": nothing was found, and there is too little audible sound to expect it."""
-    p_value: float
-    """Chance that an unmarked sound looks like this one, all offsets, speeds and stretches that were tried included."""
+    p_value: float | None
+    """Chance that an unmarked sound looks like this one, all offsets, speeds and stretches that were tried included;
+    None for a mark whose detector has nothing to calibrate it by."""
     score: float
-    """Agreement with the key in standard deviations of that with other keys, where it is best."""
+    """Agreement with the key in standard deviations of that with other keys, where it is best; of AudioSeal, the share
+    of samples in [0, 1] that are taken for marked in the second with the most."""
     message: int | None
     """The 16 bits; None where there is no mark or they cannot be read for certain."""
     spans: tuple[tuple[float, float], ...]
@@ -66,6 +69,16 @@ class Detection:
     speed: float
     """How many times as fast as it was made the sound is played."""
     audible_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """What is found in one part of a long sound."""
+
+    start: float
+    """Seconds."""
+    p_value: float
+    detection: Detection
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,20 +123,20 @@ def detect_parts(
     """Return what `detect` says of a sound whose parts (C, S) of `PART_SECONDS` each start `STEP_SECONDS` apart."""
     if not 0 <= speed_range <= 0.2:
         raise InputError(f"speed_range lies between 0 and 0.2, not {speed_range:g}")
-    found: list[tuple[float, Detection]] = []
+    found: list[_Part] = []
     seconds = 0.0
     for number, part in enumerate(parts):
         start = number * STEP_SECONDS
-        found.append((start, _detect_part(part, sample_rate, key, speed_range)))
+        p_value, detection = _detect_part(part, sample_rate, key, speed_range)
+        found.append(_Part(start=start, p_value=p_value, detection=detection))
         seconds = start + part.shape[-1] / sample_rate
     return _joined(found, seconds)
 
 
-def _detect_part(waveform: NDArray[np.float32], sample_rate: int, key: bytes, speed_range: float) -> Detection:
-    if waveform.ndim != 2 or waveform.shape[-1] == 0 or sample_rate < 8000:
-        raise InputError(
-            f"a detector needs (channels, samples) at 8 kHz or more; got {waveform.shape} at {sample_rate} Hz"
-        )
+def _detect_part(
+    waveform: NDArray[np.float32], sample_rate: int, key: bytes, speed_range: float
+) -> tuple[float, Detection]:
+    check_waveform(waveform.shape, sample_rate)
     sound = resample(waveform, sample_rate, RATE)
     sound = fit_length(sound, max(1, sound.shape[-1]))
     power = power_of(frames_of(sound, 0, num_frames(sound.shape[-1])))
@@ -142,7 +155,7 @@ def _detect_part(waveform: NDArray[np.float32], sample_rate: int, key: bytes, sp
         match = max(match, changed, key=lambda one: one.score if is_found else -one.p_value)
     fold = match.periods[match.first : match.first + match.count].sum(0)
     message, lead = read_chips(aligned(fold, match.hop, match.slot), key)
-    return Detection(
+    return p_value, Detection(
         verdict="not found",
         p_value=p_value,
         score=match.score,
@@ -153,20 +166,22 @@ def _detect_part(waveform: NDArray[np.float32], sample_rate: int, key: bytes, sp
     )
 
 
-def _joined(parts: Sequence[tuple[float, Detection]], seconds: float) -> Detection:
-    """Return what the parts of one sound, each with its first second, say together."""
-    best = min((part for _, part in parts), key=lambda part: (part.p_value, -part.score))
-    p_value = min(1.0, best.p_value * len(parts))
-    audible = min(seconds, sum(part.audible_seconds for _, part in parts))
+def _joined(parts: Sequence[_Part], seconds: float) -> Detection:
+    """Return what the parts of one sound say together."""
+    leading = min(parts, key=lambda part: (part.p_value, -part.detection.score))
+    best, p_value = leading.detection, min(1.0, leading.p_value * len(parts))
+    audible = min(seconds, sum(part.detection.audible_seconds for part in parts))
     is_found = p_value <= FALSE_ALARM_RATE
-    marked = [(start, part) for start, part in parts if part.p_value * len(parts) <= FALSE_ALARM_RATE]
-    spans = [(start + a, min(seconds, start + b)) for start, part in marked for a, b in part.spans]
+    marked = [part for part in parts if part.p_value * len(parts) <= FALSE_ALARM_RATE]
+    spans = [
+        (part.start + first, min(seconds, part.start + last)) for part in marked for first, last in part.detection.spans
+    ]
     return Detection(
         verdict="found" if is_found else "too little" if audible < MIN_SECONDS else "not found",
         p_value=p_value,
         score=best.score,
         message=best.message if is_found else None,
-        spans=_merged(spans),
+        spans=merged_spans(spans),
         speed=best.speed if is_found else 1.0,
         audible_seconds=audible,
     )
@@ -241,7 +256,7 @@ def _spans(match: _Match, pattern: NDArray[np.complex64]) -> tuple[tuple[float, 
     return tuple((float(a * seconds), float(b * seconds)) for a, b in edges.reshape(-1, 2))
 
 
-def _merged(spans: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+def merged_spans(spans: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
     """Return `spans` in order, joined where they meet."""
     joined: list[tuple[float, float]] = []
     for start, end in sorted(spans):

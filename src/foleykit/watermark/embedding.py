@@ -74,10 +74,7 @@ def embed(
 
     Raises InputError for a rate under 8 kHz, an empty waveform, a part of another shape, or a message beyond 16 bits.
     """
-    if len(waveform.shape) != 2 or waveform.shape[1] == 0 or sample_rate < 8000:
-        raise InputError(
-            f"a mark needs a waveform (channels, samples) at 8 kHz or more; got {waveform.shape} at {sample_rate} Hz"
-        )
+    check_waveform(waveform.shape, sample_rate)
     if any(part.shape != waveform.shape for part in parts):
         raise InputError(f"parts have the shape of the whole, {waveform.shape}")
     tiles = marked_signs(key, message)
@@ -92,6 +89,14 @@ def embed(
     marked = [_sum(sound, mark, sample_rate) for sound, mark in zip(sounds, marks, strict=True)]
     whole, snr_db = marked[0]
     return Marked(waveform=whole, parts=tuple(part for part, _ in marked[1:]), snr_db=snr_db, shift=shift)
+
+
+def check_waveform(shape: tuple[int, ...], sample_rate: int) -> None:
+    """Raise InputError for what is no waveform (C, S), is empty, or has a rate under 8 kHz."""
+    if len(shape) != 2 or shape[1] == 0 or sample_rate < 8000:
+        raise InputError(
+            f"a mark needs a waveform (channels, samples) at 8 kHz or more; got {shape} at {sample_rate} Hz"
+        )
 
 
 def _blocks(num_samples: int) -> Iterator[range]:
