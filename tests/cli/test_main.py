@@ -182,10 +182,12 @@ def test_what_is_seen_is_listed_and_an_edited_list_is_heard(
 ) -> None:
     listed = foley("events", clip, "--model", debug_model)
     written = foley("events", clip, "--model", debug_model, "-o", tmp_path / "e.csv")
-    assert listed.out.startswith("time,material,action,kind,duration,level_db\n")
+    assert listed.out.startswith("time,material,action,kind,duration,level_db,confidence\n")
     assert written.out == f"{tmp_path / 'e.csv'}\n" and (tmp_path / "e.csv").read_text() == listed.out
     told = json.loads(foley("events", clip, "--model", debug_model, "--json").out)
     assert len(told["events"]) == len(listed.out.splitlines()) - 1
+    sure = json.loads(foley("events", clip, "--model", debug_model, "--json", "--min-confidence", "0.5").out)["events"]
+    assert sure == [event for event in told["events"] if event["confidence"] >= 0.5]
     (tmp_path / "mine.csv").write_text("time,material\n0.5,glass\n")
     heard = foley(
         "generate", clip, "-o", tmp_path / "a.wav", "--model", debug_model, "--events", tmp_path / "mine.csv", "--json"

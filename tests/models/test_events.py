@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from foleykit.core.errors import UsageError
+from foleykit.core.types import VideoFeatures
 from foleykit.encoders.visual.two_rate import TwoRateConfig, VideoHeads
 from foleykit.models.events import TRACK_WIDTH, EventReader, SeenEvent, event_track, happening, peaks
 from foleykit.world.types import ACTIONS, MATERIALS
@@ -112,9 +114,73 @@ def test_a_reader_finds_the_events_that_its_heads_know_and_learns_level_and_dura
         optimizer.step()
     reader = EventReader(48)
     reader.fit_(heads, features, track)
-    read = reader.read(features, 25.0)
+    read = reader.read(VideoFeatures(values=features), 25.0)
     assert len(read) == len(events)
     assert max(abs(one.time - other.time) for one, other in zip(read, events, strict=True)) < 0.04
     assert np.mean([one.material == other.material for one, other in zip(read, events, strict=True)]) > 0.95
     assert np.mean([one.kind == other.kind for one, other in zip(read, events, strict=True)]) > 0.95
     assert np.mean([abs(one.level_db - other.level_db) for one, other in zip(read, events, strict=True)]) < 3
+
+
+def reader_of(materials: Sequence[float]) -> EventReader:
+    """Return a reader to whom the first feature is the logit of an onset and `materials` always the chances."""
+    reader = EventReader(4).requires_grad_(False)
+    for parameter in reader.parameters():
+        parameter.zero_()
+    reader.onset.weight[0, 0] = 1
+    reader.material.bias.copy_(torch.tensor(materials).log())
+    reader.lasting.bias -= 1
+    return reader
+
+
+def features_with(logits: Sequence[float]) -> Tensor:
+    """Return features (T, 4) whose first is low but for a peak of each of `logits`, a second apart."""
+    features = torch.full((25 * len(logits), 4), -4.0)
+    features[12::25, 0] = torch.tensor(logits)
+    return features
+
+
+@pytest.mark.parametrize(
+    ("chances", "strangeness", "said"),
+    [
+        ((0.1, 0.40, 0.2, 0.03, 0.02, 0.2, 0.05), 0.0, "metal"),  # familiar pictures: the likeliest
+        ((0.1, 0.40, 0.2, 0.03, 0.02, 0.2, 0.05), 1.0, "stone"),  # strange ones: in doubt, what does not ring
+        ((0.1, 0.40, 0.2, 0.03, 0.02, 0.2, 0.05), 0.7, "metal"),  # hardly strange: less doubt is enough
+        ((0.1, 0.55, 0.1, 0.03, 0.02, 0.15, 0.05), 1.0, "metal"),  # strange, and sure
+        ((0.3, 0.10, 0.2, 0.10, 0.10, 0.1, 0.10), 1.0, "wood"),
+    ],
+)
+def test_in_doubt_about_strange_pictures_a_short_sound_is_said(
+    chances: Sequence[float], strangeness: float, said: str
+) -> None:
+    seen = VideoFeatures(values=features_with([3.0, 2.0]), strangeness=strangeness)
+    assert [event.material for event in reader_of(chances).read(seen, 25.0)] == [said, said]
+
+
+def test_confidence_is_the_share_of_findings_that_were_right() -> None:
+    generator = torch.Generator().manual_seed(0)
+    reader = reader_of([1 / 7] * 7).requires_grad_(True)
+    videos = []
+    for _ in range(60):
+        logits = (1.2 + 4 * torch.rand(40, generator=generator)).tolist()
+        is_true = torch.rand(40, generator=generator) < torch.sigmoid(torch.tensor(logits) - 2.5)
+        events = [SeenEvent(time=(12 + 25 * at) / 25, material="wood") for at in is_true.nonzero()[:, 0].tolist()]
+        videos.append((features_with(logits), torch.from_numpy(event_track(events, 1000, 25.0))))
+    reader.fit_confidence_(videos)
+    found = reader.read(VideoFeatures(values=features_with([1.5, 2.5, 4.5])), 25.0)
+    expected = torch.sigmoid(torch.tensor([-1.0, 0.0, 2.0])).tolist()
+    assert [event.confidence for event in found] == pytest.approx(expected, abs=0.05)
+
+
+def test_a_clear_onset_made_of_a_faint_sign_is_not_sure() -> None:
+    reader = reader_of([1 / 7] * 7)
+    reader.confidence.weight += 1
+    told = features_with([4.0, 4.0])
+    evidence = torch.full((50,), -4.0)
+    evidence[[12, 37]] = torch.tensor([1.0, 3.0])
+    seen = VideoFeatures(values=torch.full((50, 4), -4.0), steered=told, evidence=evidence, strangeness=1.0)
+    found = reader.read(seen, 25.0)
+    assert [event.confidence for event in found] == pytest.approx(torch.sigmoid(torch.tensor([1.0, 3.0])).tolist())
+    assert [event.confidence for event in reader.read(VideoFeatures(values=told), 25.0)] == pytest.approx(
+        [0.982] * 2, abs=1e-3
+    )

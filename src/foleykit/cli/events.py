@@ -22,6 +22,9 @@ class Args:
     end: Annotated[float | None, Option(metavar="S", help="Only up to here (seconds).")] = None
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
     overwrite: Annotated[bool, Option("--overwrite", help="Replace an existing output.")] = False
+    min_confidence: Annotated[
+        float, Option(metavar="P", min=0, max=1, help="List only what is there with at least this chance.")
+    ] = 0.0
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
     quiet: Annotated[bool, Option("-q", "--quiet", help="Show no progress.")] = False
 
@@ -39,7 +42,8 @@ def run(args: Args) -> None:
         check_outputs([args.output], inputs=[args.video], overwrite=args.overwrite)
     with progress(quiet=args.quiet) as report:
         pipeline = load(args.model, device=args.device)
-        events = pipeline.read_events(args.video, start=args.start, end=args.end, report=report)
+        found = pipeline.read_events(args.video, start=args.start, end=args.end, report=report)
+    events = [event for event in found if event.confidence >= args.min_confidence]
     if args.output is not None:
         text = as_csv(events) if args.output.suffix.lower() == ".csv" else as_json(events)
         with all_or_none() as files:

@@ -48,6 +48,10 @@ class VideoFeatures:
     """(N, D), in the model's own rhythm"""
     steered: Tensor | None = None
     """(N, D) what sound is made of where that is not what was seen: `encoders.visual.steering`"""
+    evidence: Tensor | None = None
+    """(N,) logits that something begins to sound, as faint as they are where `steered` makes them clear."""
+    strangeness: float = 0.0
+    """How unlike the training videos it looks, 0 to 1."""
 
     @property
     def told(self) -> Tensor:

@@ -14,7 +14,7 @@ from foleykit.jobs.timed_rows import csv_rows, json_rows, timed
 from foleykit.models.events import SeenEvent
 
 COLUMNS = tuple(field.name for field in fields(SeenEvent))
-_NUMBERS = ("time", "duration", "level_db")
+_NUMBERS = ("time", "duration", "level_db", "confidence")
 
 
 def read_events(path: Path) -> tuple[SeenEvent, ...]:
@@ -51,10 +51,11 @@ def as_json(events: Sequence[SeenEvent]) -> str:
 
 
 def rounded(event: SeenEvent) -> dict[str, float | str]:
-    """Return the values of `event`, times to the millisecond and its level to a tenth of a decibel."""
+    """Return the values of `event`, times to the millisecond, its level to .1 dB, its confidence to a hundredth."""
     values = asdict(event)
     return values | {
         "time": round(event.time, 3),
         "duration": round(event.duration, 3),
         "level_db": round(event.level_db, 1),
+        "confidence": round(event.confidence, 2),
     }

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from foleykit.core.checkpoint import frozen, with_weights
 from foleykit.core.errors import ModelError, UsageError
+from foleykit.core.types import VideoFeatures
 from foleykit.encoders.visual.two_rate import VideoHeads
 from foleykit.world.types import ACTIONS, EVENT_KINDS, MATERIALS, Action, EventKind, Material
 
@@ -54,6 +55,12 @@ _LIKENESS = 8.0
 """What events have a say in each other's material: those so near, and the more the more alike they look. On held-out
 places that raises the share of impacts named rightly, those that are not found included, from .61 to .65."""
 _RIDGE = 1e-3
+_IN_DOUBT = 0.5
+"""Least chance of a material that is said of strange pictures: likelier than all others together."""
+_SHORT: tuple[Material, ...] = ("wood", "plastic", "stone", "cloth")
+"""What rings on after no blow. Of these the likeliest is said in doubt: a wrong knock is noticed least."""
+_SAME_EVENT_FRAMES = 1.5
+"""Within which of a true onset a finding is right: 60 ms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +77,8 @@ class SeenEvent:
     """Seconds for which it goes on; 0 for an impact."""
     level_db: float = _MEAN_DB
     """RMS of the 40 ms after the onset in dBFS, -90 to 0."""
+    confidence: float = 1.0
+    """Chance in [0, 1] that it is there, by what was seen; a person's list is sure. It changes no sound."""
 
     def __post_init__(self) -> None:
         for value, known, what in (
@@ -85,6 +94,8 @@ class SeenEvent:
             )
         if not -90 <= self.level_db <= 0:
             raise UsageError(f"the level of an event lies between -90 and 0 dBFS, not {self.level_db:g}")
+        if not 0 <= self.confidence <= 1:
+            raise UsageError(f"the confidence of an event lies between 0 and 1, not {self.confidence:g}")
 
 
 def event_track(events: Sequence[SeenEvent], num_frames: int, fps: float) -> NDArray[np.float32]:
@@ -143,10 +154,15 @@ class EventReader(nn.Module):
         self.action = nn.Linear(width, len(ACTIONS))
         self.level = nn.Linear(width, 1)
         self.lasting = nn.Linear(width, len(LASTING))
+        self.confidence = nn.Linear(1, 1)
 
     @torch.inference_mode()
-    def read(self, features: Tensor, fps: float) -> tuple[SeenEvent, ...]:
-        """Return the events of `features` (T, D) at `fps`, sorted by time."""
+    def read(self, seen: VideoFeatures, fps: float) -> tuple[SeenEvent, ...]:
+        """Return the events of `seen`, features (T, D) at `fps`, sorted by time.
+
+        Where the pictures look strange and the material is in doubt, one is said that rings on after no blow.
+        """
+        features = seen.told
         found = peaks(self.onset(features)[:, 0], _THRESHOLD)
         if not found:
             return ()
@@ -156,11 +172,16 @@ class EventReader(nn.Module):
         ]
         actions = self.action(around.transpose(1, 2)).softmax(dim=2).mean(dim=1)
         struck = actions.index_fill(1, torch.tensor(_ONLY_LASTING), 0)
-        materials = self._materials(around.transpose(1, 2), torch.tensor(positions) / fps).tolist()
+        materials = self._materials(around.transpose(1, 2), torch.tensor(positions) / fps)
+        named = _said(materials, _IN_DOUBT * seen.strangeness).tolist()
+        evidence = self.onset(features)[:, 0] if seen.evidence is None else seen.evidence
+        confidences = self.confidence(evidence[frames][:, None])[:, 0].sigmoid().tolist()
         levels = (_MEAN_DB + _DEVIATION_DB * self.level(features[frames])[:, 0]).clamp(-90, 0).tolist()
         spans = [span for kind in LASTING for span in self._spans(features, kind)]
         events = []
-        for index, (position, material, level_db) in enumerate(zip(positions, materials, levels, strict=True)):
+        for index, (position, material, level_db, confidence) in enumerate(
+            zip(positions, named, levels, confidences, strict=True)
+        ):
             lasting = [span for span in spans if abs(span.start - position) <= _HELD_FRAMES]
             likely = actions[index] if lasting else struck[index]
             events.append(
@@ -171,18 +192,19 @@ class EventReader(nn.Module):
                     action=ACTIONS[int(likely.argmax())],
                     material=MATERIALS[material],
                     level_db=level_db,
+                    confidence=confidence,
                 )
             )
         return tuple(events)
 
     def _materials(self, around: Tensor, times: Tensor) -> Tensor:
-        """Return the material (N,) of events by the features around them (N, F, D) and their times (N,) in seconds.
+        """Return chances (N, M) of materials by the features around events (N, F, D) and their times (N,) in seconds.
 
         Events that look alike and lie close together mostly strike one body: they have a say in each other's.
         """
         seen = nn.functional.normalize(around.mean(dim=1), dim=1)
         say = (_LIKENESS * (seen @ seen.T - 1)).exp() * ((times[:, None] - times).abs() < _NEAR_SECONDS)
-        return (say @ self.material(around).softmax(dim=2).mean(dim=1)).argmax(dim=1)
+        return nn.functional.normalize(say @ self.material(around).softmax(dim=2).mean(dim=1), p=1.0, dim=1)
 
     def _spans(self, features: Tensor, kind: EventKind) -> list[_Span]:
         """Return every run of frames in which `kind` is seen to go on."""
@@ -196,12 +218,31 @@ class EventReader(nn.Module):
         ]
 
     def fit_(self, heads: VideoHeads, features: Tensor, track: Tensor) -> None:
-        """Take over an encoder's heads, and learn the others from features (N, D) with their true track (N, K)."""
+        """Take over an encoder's heads; learn level and what lasts from features (N, D) and their true track (N, K)."""
         for name in ("onset", "material", "action"):
             getattr(self, name).load_state_dict(getattr(heads, name).state_dict())
         is_onset = track[:, 0] >= 0.5
         _fit_linear(self.level, features[is_onset], track[is_onset, _LEVEL : _LEVEL + 1])
         _fit_logistic(self.lasting, features, track[:, _LAST:])
+
+    def fit_confidence_(self, videos: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Learn how often findings are right from features (T, D) and true tracks (T, K) that the encoder never saw."""
+        evidence, is_right = [], []
+        for features, track in videos:
+            logits = self.onset(features)[:, 0].detach()
+            onsets = (track[:, 0] >= 0.5).nonzero()[:, 0]
+            for frame, position in peaks(logits, _THRESHOLD):
+                evidence.append(logits[frame])
+                is_right.append(bool(((onsets - position).abs() <= _SAME_EVENT_FRAMES).any()))
+        if evidence:
+            _fit_logistic(self.confidence, torch.stack(evidence)[:, None], torch.tensor(is_right).float()[:, None])
+
+
+def _said(chances: Tensor, least: float) -> Tensor:
+    """Return the material (N,) to say for `chances` (N, M): the likeliest, or in doubt the likeliest that is short."""
+    short = torch.tensor([MATERIALS.index(material) for material in _SHORT])
+    likeliest = chances.max(dim=1)
+    return torch.where(likeliest.values < least, short[chances[:, short].argmax(dim=1)], likeliest.indices)
 
 
 def peaks(evidence: Tensor, threshold: float) -> list[tuple[int, float]]:
@@ -214,17 +255,17 @@ def peaks(evidence: Tensor, threshold: float) -> list[tuple[int, float]]:
     return [(frame, frame + float(shift[frame])) for frame in is_peak.nonzero()[:, 0].tolist()]
 
 
-def read_events(reader: EventReader | None, features: Tensor, fps: float) -> tuple[SeenEvent, ...]:
-    """Return what `reader` finds in `features` (T, D) at `fps`; raises ModelError where a model has none."""
+def read_events(reader: EventReader | None, seen: VideoFeatures, fps: float) -> tuple[SeenEvent, ...]:
+    """Return what `reader` finds in features (T, D) at `fps`; raises ModelError where a model has none."""
     if reader is None:
         raise ModelError("this model reads no events")
-    return reader.read(features, fps)
+    return reader.read(seen, fps)
 
 
 def told_track(
-    reader: EventReader | None, features: Tensor, fps: float, *, events: Sequence[SeenEvent] | None, length: int
+    reader: EventReader | None, seen: VideoFeatures, fps: float, *, events: Sequence[SeenEvent] | None, length: int
 ) -> Tensor:
-    """Return the track (`length`, K) of `events`, or else of those that `reader` finds in `features` (T, D) at `fps`.
+    """Return the track (`length`, K) of `events`, or else of those that `reader` finds in features (T, D) at `fps`.
 
     A model without a reader is told none: K is 0. Raises ModelError where it is given events all the same.
     """
@@ -232,7 +273,7 @@ def told_track(
         if events is not None:
             raise ModelError("this model takes no events")
         return torch.zeros(length, 0)
-    return torch.from_numpy(event_track(reader.read(features, fps) if events is None else events, length, fps))
+    return torch.from_numpy(event_track(reader.read(seen, fps) if events is None else events, length, fps))
 
 
 def load_events(folder: Path, width: int) -> EventReader:

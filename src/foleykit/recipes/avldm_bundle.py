@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from foleykit.codecs.mel_vae import MelVae
 from foleykit.core.checkpoint import save_weights
@@ -71,13 +72,21 @@ def fitted_steering(args: TrainArgs, config: AvLdmConfig, codec: MelVae, encoder
 
 
 def fitted_events(args: TrainArgs, config: AvLdmConfig, codec: MelVae, encoder: TwoRateEncoder) -> EventReader:
-    """Return what reads events from features, by the trained heads and what the training videos truly hold."""
+    """Return what reads events from features, by the trained heads and what the training videos truly hold.
+
+    How sure it may be is learnt from the held-out videos: the encoder knows the others better than any to come.
+    """
     supervised = trained(VideoObjective(TwoRateEncoder(config.video)).model, args, "video")
     videos = encoded(args, "train", codec, encoder)
     features, track = (
-        torch.from_numpy(np.concatenate([getattr(video, name) for video in videos]).astype(np.float32))
-        for name in ("features", "track")
+        _float(np.concatenate([getattr(video, name) for video in videos])) for name in ("features", "track")
     )
     reader = EventReader(config.video.width)
     reader.fit_(supervised.heads.cpu(), features, track)
+    held_out = encoded(args, "valid", codec, encoder)
+    reader.fit_confidence_([(_float(video.features), _float(video.track)) for video in held_out])
     return reader
+
+
+def _float(values: NDArray[np.float16]) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))

@@ -43,8 +43,11 @@ def test_fitting_makes_training_videos_lie_about_as_many_deviations_off_as_there
 def test_a_familiar_video_keeps_its_features_and_a_strange_one_does_not(steering: OnsetSteering) -> None:
     familiar, strange = features_at(0.0), features_at(4.0)
     contact = torch.zeros(100)
-    assert steering.strangeness(familiar) == 0 and steering(familiar, contact) is familiar
-    assert steering.strangeness(strange) == 1 and not torch.equal(steering(strange, contact), strange)
+    kept, turned = steering(familiar, contact), steering(strange, contact)
+    assert steering.strangeness(familiar) == kept.strangeness == 0 and kept.told is familiar
+    assert steering.strangeness(strange) == turned.strangeness == 1 and not torch.equal(turned.told, strange)
+    for seen, features in ((kept, familiar), (turned, strange)):
+        assert seen.values is features and seen.evidence is not None and seen.evidence.shape == (100,)
 
 
 def test_strangeness_rises_without_a_step_and_a_short_video_is_believed_less(steering: OnsetSteering) -> None:
@@ -60,10 +63,14 @@ def test_steered_features_say_what_was_decided_and_nothing_else_of_them_changes(
     logits = steering.onset(strange)[:, 0]
     contact[40] = (1.5 - float(logits[40])) / 2 + 1
     contact[logits.argsort()[-3:]] -= 50
-    steered = steering(strange, contact)
+    seen = steering(strange, contact)
+    steered = seen.told
     said = steering.onset(steered)[:, 0]
     mean, deviation = steering.contact
-    expected = clear_onsets(logits + 2 * (contact - mean) / deviation)
+    evidence = logits + 2 * (contact - mean) / deviation
+    expected = clear_onsets(evidence)
+    # How faint the sign was is kept beside it.
+    assert seen.evidence is not None and torch.allclose(seen.evidence, evidence, atol=1e-4)
     assert torch.allclose(said, expected, atol=1e-4) and float(said[40]) == pytest.approx(4, abs=1e-4)
     direction = steering.onset.weight[0] / steering.onset.weight.norm()
     moved = steered - strange
@@ -86,7 +93,7 @@ def test_a_folder_without_the_file_steers_nothing_and_a_misfit_is_named(
     loaded = load_steering(tmp_path, WIDTH)
     assert loaded is not None
     strange, contact = features_at(4.0), torch.randn(100, generator=torch.Generator().manual_seed(4))
-    assert torch.equal(loaded(strange, contact), steering(strange, contact))
+    assert torch.equal(loaded(strange, contact).told, steering(strange, contact).told)
     with pytest.raises(ModelError, match=r"steering\.safetensors does not fit"):
         load_steering(tmp_path, WIDTH + 1)
 

@@ -53,16 +53,20 @@ class OnsetSteering(nn.Module):
         self.contact = nn.Parameter(torch.tensor([0.0, 1.0]))
         """Mean and standard deviation of the contact evidence in training videos."""
 
-    def forward(self, features: Tensor, contact: Tensor) -> Tensor:
-        """Return features (T, D) steered by their frames' evidence of contact (T,); a familiar video's as they are."""
+    def forward(self, features: Tensor, contact: Tensor) -> VideoFeatures:
+        """Return features (T, D) and what they become by their frames' evidence of contact (T,).
+
+        Those of a familiar video stay as they are.
+        """
         share = self.strangeness(features)
-        if share == 0:
-            return features
-        mean, deviation = self.contact
         logits = self.onset(features).squeeze(-1)
-        target = clear_onsets(logits + share * _CONTACT_WEIGHT * (contact - mean) / deviation)
+        if share == 0:
+            return VideoFeatures(values=features, evidence=logits)
+        mean, deviation = self.contact
+        evidence = logits + share * _CONTACT_WEIGHT * (contact - mean) / deviation
         direction = self.onset.weight[0] / self.onset.weight.square().sum()
-        return features + share * (target - logits)[:, None] * direction
+        steered = features + share * (clear_onsets(evidence) - logits)[:, None] * direction
+        return VideoFeatures(values=features, steered=steered, evidence=evidence, strangeness=share)
 
     def strangeness(self, features: Tensor) -> float:
         """Return how unlike the training videos one is, 0 to 1, by the distance of its mean feature from theirs."""
@@ -113,4 +117,4 @@ def seen_features(
     `on_looks` is that of `features_of`. Raises InputError when there are no frames or their size is not the encoder's.
     """
     features, contact = features_of(encoder, chunks, device, on_looks=on_looks)
-    return VideoFeatures(values=features, steered=None if steering is None else steering(features, contact))
+    return VideoFeatures(values=features) if steering is None else steering(features, contact)

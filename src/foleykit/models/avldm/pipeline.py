@@ -134,7 +134,13 @@ class AvLdmPipeline:
             surroundings.append(surveyed[left // stride : len(surveyed) - right // stride].clone())
 
         seen = seen_features(self.video, self.steering, chunks, self.device, on_looks=survey)
-        return PictureFeatures(values=seen.values, steered=seen.steered, surroundings=torch.cat(surroundings))
+        return PictureFeatures(
+            values=seen.values,
+            steered=seen.steered,
+            evidence=seen.evidence,
+            strangeness=seen.strangeness,
+            surroundings=torch.cat(surroundings),
+        )
 
     @torch.inference_mode()
     def retrieve(self, features: VideoFeatures) -> AmbientClip:
@@ -265,11 +271,11 @@ class AvLdmPipeline:
     @torch.inference_mode()
     def read_events(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
         """Return what is seen to happen, sorted by time. Raises ModelError when this model reads no events."""
-        return read_events(self.events, features.told, self.config.frame_rate)
+        return read_events(self.events, features, self.config.frame_rate)
 
     def _told(self, features: VideoFeatures, events: Sequence[SeenEvent] | None, length: int) -> Tensor:
         """Return what the denoiser is told (`length`, W): features and, where the model has one, the event track."""
-        track = told_track(self.events, features.told, self.config.frame_rate, events=events, length=length)
+        track = told_track(self.events, features, self.config.frame_rate, events=events, length=length)
         return torch.cat((fit_length(features.told, length), track), dim=1)
 
     def _noise(self, generator: torch.Generator, length: int) -> Tensor:

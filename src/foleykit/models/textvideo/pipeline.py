@@ -21,6 +21,7 @@ from foleykit.core.config import load_config
 from foleykit.core.errors import InputError, ModelError
 from foleykit.core.ranges import Cue, Line, Reroll
 from foleykit.core.signals import Signal
+from foleykit.core.types import VideoFeatures as FrameFeatures
 from foleykit.diffusion.held import Held
 from foleykit.diffusion.windows import WindowPlan, touching
 from foleykit.encoders.text.readers import Reader, load_reader
@@ -162,12 +163,13 @@ class TextVideoPipeline:
     @torch.inference_mode()
     def read_events(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
         """Return what is seen to happen, sorted by time. Raises ModelError when this model reads no events."""
-        return read_events(self.events, features.segments[:, 0], self.config.video_fps)
+        return read_events(self.events, FrameFeatures(values=features.segments[:, 0]), self.config.video_fps)
 
     def _told(self, features: VideoFeatures, events: Sequence[SeenEvent] | None) -> VideoFeatures:
         """Return `features` with the event track, where there is one, beside their synchronisation tokens."""
         tokens = features.segments
-        track = told_track(self.events, tokens[:, 0], self.config.video_fps, events=events, length=len(tokens))
+        seen = FrameFeatures(values=tokens[:, 0])
+        track = told_track(self.events, seen, self.config.video_fps, events=events, length=len(tokens))
         beside = track[:, None].expand(-1, tokens.shape[1], -1).to(tokens.dtype)
         return replace(features, segments=torch.cat((tokens, beside), dim=2))
 
