@@ -243,3 +243,9 @@ def test_all_stages_train_and_the_bundle_generates(tmp_path: Path, renders: None
     weights = "encoder.project.weight"
     assert torch.allclose(from_run[weights], before[weights], atol=1e-6)
     assert not torch.allclose(from_nothing[weights], before[weights], atol=1e-6)
+
+
+def test_what_is_encoded_of_one_world_is_not_taken_for_another(tmp_path: Path) -> None:
+    here, elsewhere = (WorldDataArgs(cache=tmp_path, seed=seed) for seed in (0, 3))
+    assert here.name_of("train") == "train" and elsewhere.name_of("train") == "train-world3"
+    assert elsewhere.name_of("valid") != elsewhere.name_of("train")

@@ -29,6 +29,9 @@ class CommonArgs:
         Path("cache/world")
     )
     num_videos: Annotated[int, Option(metavar="N", min=1, help="Long videos to train on.")] = 1000
+    world_seed: Annotated[
+        int, Option(metavar="N", min=0, help="Draws the long videos; a cache holds those of one seed.")
+    ] = 0
     recordings: Annotated[
         Path | None,
         Option(metavar="DIR", help="Folder with actions/ and ambient/ recordings to voice part of the events."),
@@ -287,6 +290,7 @@ def _world(
     return WorldDataArgs(
         cache=args.data,
         num_videos=args.num_videos,
+        seed=args.world_seed,
         recordings=args.recordings,
         workers=args.workers,
         world=world,

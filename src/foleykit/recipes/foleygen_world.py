@@ -242,7 +242,7 @@ def coded_videos(
     args: FoleyGenTrainArgs, split: Split, codec: MelRvqCodec, encoder: TwoRateEncoder
 ) -> Sequence[CodedVideo]:
     """Return codes and features of every long video, computed once per pair of codec and encoder weights."""
-    folder = args.output / "coded" / f"{split}-{weights_digest(codec, encoder)}"
+    folder = args.output / "coded" / f"{args.data.name_of(split)}-{weights_digest(codec, encoder)}"
     stored = once_per_video(
         open_world(args.data, split),
         lambda video: code_video(video, codec, encoder, args.device),

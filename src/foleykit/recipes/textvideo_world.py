@@ -254,7 +254,7 @@ def voiced_videos(args: TextVideoTrainArgs, split: Split) -> Sequence[EncodedVid
     codec, encoder = trained_codec(args), base_encoder(args)
     videos = open_world(args.data, split)
     # Told apart from what runs stored before there was an event track.
-    folder = args.output / "encoded" / f"{split}-{weights_digest(codec, encoder)}.track"
+    folder = args.output / "encoded" / f"{args.data.name_of(split)}-{weights_digest(codec, encoder)}.track"
     stored = once_per_video(
         videos, lambda video: encode_voices(video, codec, encoder, args.device), folder, args.device
     )

@@ -57,6 +57,10 @@ class WorldDataArgs:
     def num_of(self, split: Split) -> int:
         return self.num_videos if split == "train" else max(4, self.num_videos // 16)
 
+    def name_of(self, split: Split) -> str:
+        """Return what tells the split's videos from those of any other world."""
+        return split if self.seed == 0 else f"{split}-world{self.seed}"
+
 
 def open_world(args: WorldDataArgs, split: Split, report: Report = no_report) -> Sequence[CachedVideo]:
     """Return the split's long videos, rendering those that the cache does not hold yet."""
@@ -89,7 +93,8 @@ def encoded_videos(
 
     Denoised, the mixtures pass a spectral gate before the codec.
     """
-    kind = f"{split}-denoised" if is_denoised else split
+    name = args.name_of(split)
+    kind = f"{name}-denoised" if is_denoised else name
     # Told apart from what runs stored before there was an event track.
     home, videos = folder / f"{kind}-{weights_digest(codec, encoder)}.track", open_world(args, split)
     stored = once_per_video(
@@ -113,7 +118,7 @@ def surveyed_videos(
         latents = codec.encode(torch.from_numpy(sounds).to(device))
         return {"maps": maps.cpu().numpy().astype(np.float16), "latents": latents.cpu().numpy().astype(np.float16)}
 
-    home, videos = folder / f"{split}-surveyed-{weights_digest(codec, encoder)}", open_world(args, split)
+    home, videos = folder / f"{args.name_of(split)}-surveyed-{weights_digest(codec, encoder)}", open_world(args, split)
     return [
         SurveyedVideo(maps=arrays["maps"], latents=arrays["latents"], seen=seen_ambience(video.place))
         for video, arrays in zip(videos, once_per_video(videos, encode, home, device), strict=True)
@@ -165,7 +170,7 @@ def action_latents(
         action = torch.from_numpy(video.action.astype(np.float32) / PCM_SCALE).to(device)
         return {"latents": codec.encode(action[None])[0].T.cpu().numpy().astype(np.float16)}
 
-    home = folder / f"{split}-action-{weights_digest(codec)}"
+    home = folder / f"{args.name_of(split)}-action-{weights_digest(codec)}"
     return [arrays["latents"] for arrays in once_per_video(open_world(args, split), encode, home, device)]
 
 
