@@ -174,7 +174,7 @@ def test_confidence_is_the_share_of_findings_that_were_right() -> None:
 
 def test_a_clear_onset_made_of_a_faint_sign_is_not_sure() -> None:
     reader = reader_of([1 / 7] * 7)
-    reader.confidence.weight += 1
+    reader.confidence[0] = 1
     told = features_with([4.0, 4.0])
     evidence = torch.full((50,), -4.0)
     evidence[[12, 37]] = torch.tensor([1.0, 3.0])

@@ -154,7 +154,8 @@ class EventReader(nn.Module):
         self.action = nn.Linear(width, len(ACTIONS))
         self.level = nn.Linear(width, 1)
         self.lasting = nn.Linear(width, len(LASTING))
-        self.confidence = nn.Linear(1, 1)
+        self.confidence = nn.Parameter(torch.tensor([1.0, 0.0]))
+        """Slope and offset of an onset's logit in the logit of its being there."""
 
     @torch.inference_mode()
     def read(self, seen: VideoFeatures, fps: float) -> tuple[SeenEvent, ...]:
@@ -175,7 +176,8 @@ class EventReader(nn.Module):
         materials = self._materials(around.transpose(1, 2), torch.tensor(positions) / fps)
         named = _said(materials, _IN_DOUBT * seen.strangeness).tolist()
         evidence = self.onset(features)[:, 0] if seen.evidence is None else seen.evidence
-        confidences = self.confidence(evidence[frames][:, None])[:, 0].sigmoid().tolist()
+        slope, offset = self.confidence
+        confidences = (slope * evidence[frames] + offset).sigmoid().tolist()
         levels = (_MEAN_DB + _DEVIATION_DB * self.level(features[frames])[:, 0]).clamp(-90, 0).tolist()
         spans = [span for kind in LASTING for span in self._spans(features, kind)]
         events = []
@@ -235,7 +237,9 @@ class EventReader(nn.Module):
                 evidence.append(logits[frame])
                 is_right.append(bool(((onsets - position).abs() <= _SAME_EVENT_FRAMES).any()))
         if evidence:
-            _fit_logistic(self.confidence, torch.stack(evidence)[:, None], torch.tensor(is_right).float()[:, None])
+            curve = nn.Linear(1, 1)
+            _fit_logistic(curve, torch.stack(evidence)[:, None], torch.tensor(is_right).float()[:, None])
+            self.confidence.data.copy_(torch.cat((curve.weight[0], curve.bias)))
 
 
 def _said(chances: Tensor, least: float) -> Tensor:
