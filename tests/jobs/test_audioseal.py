@@ -153,7 +153,7 @@ def test_parts_of_a_long_sound_are_not_counted_twice(audioseal: AudioSealWaterma
 def test_one_road_marks_replays_and_detects(
     folder: Path, make_video: Callable[..., Path], debug_model: Path, tmp_path: Path
 ) -> None:
-    clip = make_video("sealed.mp4", seconds=3.0, fps=10, size=(32, 32), tone_hz=440.0)
+    clip = make_video("sealed.mp4", seconds=3.0, size=(32, 32), tone_hz=440.0)
     sealed, pipeline = watermarker_of(None, folder), load(debug_model)
     request = GenerateRequest(video=clip, output=tmp_path / "a.wav", model=str(debug_model), watermarker=sealed)
     take = generate(request, pipeline=pipeline).takes[0]
