@@ -185,6 +185,8 @@ def test_bad_files_and_folders_get_one_line(files: dict[str, Path], folder: Path
         watermarker_of(None, tmp_path)
     with pytest.raises(UsageError, match="not both"):
         watermarker_of(folder, folder)
+    with pytest.raises(UsageError, match="changes of speed"):
+        watermarker_of(None, folder, speed_range=0.1)
     (tmp_path / "other").mkdir()
     for part in PARTS:
         save_tensors({"weight": torch.zeros(2)}, tmp_path / "other" / f"{part}.safetensors")

@@ -27,8 +27,9 @@ class Args:
         ),
     ] = None
     speed_range: Annotated[
-        float, Option(metavar="X", help="Look for changes of speed up to this share (0 to 0.2).")
-    ] = 0.02
+        float | None,
+        Option(metavar="X", help="Look for changes of speed up to this share (0 to 0.2); default: 0.02."),
+    ] = None
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
     quiet: Annotated[bool, Option("-q", "--quiet", help="Show no progress.")] = False
 

@@ -91,17 +91,21 @@ def read_key(path: Path) -> bytes:
     return key
 
 
-def watermarker_of(key: Path | None, audioseal: Path | None, *, speed_range: float = SPEED_RANGE) -> Watermarker:
+def watermarker_of(key: Path | None, audioseal: Path | None, *, speed_range: float | None = None) -> Watermarker:
     """Return what marks and detects, given the file of a key or the folder of AudioSeal's networks, or neither.
 
-    Raises UsageError for both, for a file or folder that is missing, and without the package audioseal.
+    `speed_range` is the largest change of speed that is looked for. Raises UsageError for both, for AudioSeal with a
+    speed range, for a file or folder that is missing, and without the package audioseal.
     """
     if audioseal is not None:
         if key is not None:
             raise UsageError("AudioSeal's mark has no key; give a watermark key or AudioSeal's folder, not both")
+        if speed_range is not None:
+            raise UsageError("AudioSeal's detector does not look for changes of speed; leave the speed range out")
         from foleykit.watermark.audioseal import AudioSealWatermarker
 
         return AudioSealWatermarker.load(audioseal)
+    searched = SPEED_RANGE if speed_range is None else speed_range
     if key is None:
-        return replace(PUBLIC_WATERMARKER, speed_range=speed_range)
-    return KeyedWatermarker(key=read_key(key), speed_range=speed_range)
+        return replace(PUBLIC_WATERMARKER, speed_range=searched)
+    return KeyedWatermarker(key=read_key(key), speed_range=searched)
