@@ -42,10 +42,10 @@ def main() -> None:
             config = model.config.video
             reader = VideoReader(probe(args.videos / row["file"]), fps=config.fps, size=(config.size, config.size))
             seen = model.encode(reader)
-            told, plain = (ringing_share(model.read_events(each)) for each in (seen, replace(seen, strangeness=0.0)))
+            events, likeliest = (model.read_events(each) for each in (seen, replace(seen, strangeness=0.0)))
+            told, plain = ringing_share(events), ringing_share(likeliest)
             shares[row["rings"]].append((told, plain))
-            count = len(model.read_events(seen))
-            cells = (row["file"], row["struck"], row["rings"], f"{seen.strangeness:.2f}", count)
+            cells = (row["file"], row["struck"], row["rings"], f"{seen.strangeness:.2f}", len(events))
             print("|", " | ".join(map(str, cells)), f"| {told:.2f} | {plain:.2f} |")
     for rings, pairs in shares.items():
         told, plain = (sum(column) / len(column) for column in zip(*pairs, strict=True))

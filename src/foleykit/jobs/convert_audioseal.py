@@ -72,8 +72,7 @@ def filled(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> nn
     """
     from audioseal.loader import convert_state_dict_for_scriptable_model, load_state_dict
 
-    wanted = network.state_dict()
-    for tensor in wanted.values():
+    for tensor in network.state_dict().values():
         tensor.fill_(torch.nan)
     try:
         load_state_dict(network, convert_state_dict_for_scriptable_model(dict(tensors)))

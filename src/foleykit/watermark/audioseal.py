@@ -33,8 +33,9 @@ INSTALL = "pip install 'foleykit[audioseal]'"
 
 _CARDS = {"generator": "audioseal_wm_16bits", "detector": "audioseal_detector_16bits"}
 _BLOCK_SECONDS = 20.0
+"""What the networks are shown at once, so that memory stays flat."""
 _FADE_SECONDS = 0.5
-"""Marks of successive blocks overlap by so much and are cross-faded: the networks' memory does not reach further."""
+"""By which the marks of successive blocks overlap, cross-faded, so that none begins with a step."""
 _AUDIBLE_POWER = 10 ** (-70 / 10)
 _HOP_SECONDS = 0.1
 _WINDOW_HOPS = 10
