@@ -10,7 +10,7 @@ import pytest
 from fixtures.foley import hits
 from foleykit.audio.files import write_waveform
 from foleykit.cli.main import main
-from foleykit.watermark import embed
+from foleykit.watermark import KeyedWatermarker, embed
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -32,7 +32,18 @@ def test_one_line_in_words_and_one_object(tmp_path: Path, capsys: pytest.Capture
     code, out, _ = run(capsys, str(marked), "--json", "-q")
     told = json.loads(out)
     assert (code, told["verdict"], told["watermark"]["message"]) == (0, "found", "3fa2")
-    assert told["credentials"] is None and told["sidecar"] == "none"
+    assert told["credentials"] is None and told["sidecar"] == "none" and told["watermark"]["key"] == "public"
+
+
+def test_whose_mark_was_looked_for_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = b"a key of sixteen bytes"
+    (tmp_path / "key").write_bytes(own)
+    write_waveform(tmp_path / "plain.wav", hits(), 16_000)
+    name = KeyedWatermarker(key=own).name
+    _, out, _ = run(capsys, str(tmp_path / "plain.wav"), "-q", "--watermark-key", str(tmp_path / "key"))
+    assert out.split(";")[0].strip() == f"plain.wav: watermark of {name} not found"
+    _, out, _ = run(capsys, str(tmp_path / "plain.wav"), "-q", "--json", "--watermark-key", str(tmp_path / "key"))
+    assert json.loads(out)["watermark"]["key"] == name
 
 
 def test_mistakes_end_with_their_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

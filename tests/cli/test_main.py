@@ -104,6 +104,7 @@ def failures(folder: Path, clip: Path, model: Path, *, make: bool = True) -> dic
         "no such transcript": (2, ["generate", clip, "--transcript", folder / "none.srt", "--model", model]),
         "transcript without times": (2, ["generate", clip, "--transcript", untimed, "--model", model]),
         "late transcript": (2, ["generate", clip, "--transcript", late, "-o", folder / "o.mp4", "--model", model]),
+        "two ways of marking": (2, ["generate", clip, "--no-watermark", "--audioseal", folder, "--model", model]),
         "no such sidecar": (2, ["generate", "--replay", folder / "none.json"]),
         "missing file": (3, ["generate", folder / "none.mp4", "--model", model]),
         "not media": (3, ["generate", text, "--model", model]),

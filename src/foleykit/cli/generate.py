@@ -149,8 +149,9 @@ def run(args: Args) -> None:
     from foleykit.jobs.credentials import Certificate
     from foleykit.jobs.cues import read_cues
     from foleykit.jobs.events import read_events
-    from foleykit.jobs.generate import DRAW_SEED, GenerateRequest, RerollRequest, generate
+    from foleykit.jobs.generate import GenerateRequest, RerollRequest, generate
     from foleykit.jobs.mark import watermarker_of
+    from foleykit.jobs.request import DRAW_SEED
     from foleykit.jobs.screening import unwanted_sounds
     from foleykit.jobs.soundtrack import Settings
     from foleykit.jobs.transcript import read_transcript
@@ -158,6 +159,8 @@ def run(args: Args) -> None:
 
     if (args.certificate is None) != (args.private_key is None):
         raise UsageError("a signature needs both --certificate and --private-key")
+    if args.no_watermark and args.audioseal is not None:
+        raise UsageError("--no-watermark leaves AudioSeal's mark out too; give one of the two")
     certificate = None
     if args.certificate is not None and args.private_key is not None:
         certificate = Certificate(chain=args.certificate, private_key=args.private_key)

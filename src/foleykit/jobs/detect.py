@@ -21,6 +21,7 @@ from foleykit.jobs.sidecar import hash_file, read_sidecar
 from foleykit.watermark import PUBLIC_WATERMARKER, Detection, Watermarker
 from foleykit.watermark.detection import PART_SECONDS, STEP_SECONDS
 from foleykit.watermark.spectrum import RATE
+from foleykit.watermark.watermarker import PUBLIC
 
 SidecarState = Literal["same file", "changed file", "none"]
 
@@ -38,6 +39,8 @@ class DetectResult:
     """What both layers of a file say."""
 
     file: Path
+    key: str
+    """Whose mark was looked for, as sidecars call it: "public", a key's fingerprint, or AudioSeal's networks."""
     watermark: Detection
     credentials: Credentials | None
     credentials_unread: str
@@ -53,6 +56,7 @@ class DetectResult:
             "file": str(self.file),
             "verdict": mark.verdict,
             "watermark": {
+                "key": self.key,
                 **asdict(mark),
                 "message": None if mark.message is None else f"{mark.message:04x}",
                 "spans": [list(span) for span in mark.spans],
@@ -66,7 +70,7 @@ class DetectResult:
 
     def summary(self) -> str:
         """Return one line in words."""
-        said = [_mark_in_words(self.watermark)]
+        said = [_mark_in_words(self.watermark, "watermark" if self.key == PUBLIC else f"watermark of {self.key}")]
         if self.credentials is not None:
             said.append(_credentials_in_words(self.credentials))
         if self.note is not None:
@@ -92,6 +96,7 @@ def detect_file(request: DetectRequest, *, report: Report = no_report) -> Detect
     report("listen", 1)
     return DetectResult(
         file=path,
+        key=request.watermarker.name,
         watermark=mark,
         credentials=read_credentials(path),
         credentials_unread=_why_unread(path),
@@ -144,18 +149,18 @@ def _sidecar_state(path: Path) -> SidecarState:
     return "same file" if sidecar.output.file_sha256 == hash_file(path) else "changed file"
 
 
-def _mark_in_words(mark: Detection) -> str:
+def _mark_in_words(mark: Detection, name: str) -> str:
     match mark.verdict:
         case "found":
             message = "its message cannot be read" if mark.message is None else f"message {mark.message:04x}"
             spans = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in mark.spans)
             speed = "" if mark.speed == 1 else f", played at {100 * mark.speed:.1f} % of its speed"
             chance = "" if mark.p_value is None else f", chance {max(mark.p_value, 1e-99):.0e}"
-            return f"watermark found ({message}, {spans}{speed}{chance})"
+            return f"{name} found ({message}, {spans}{speed}{chance})"
         case "not found":
-            return "watermark not found"
+            return f"{name} not found"
         case "too little":
-            return f"watermark not found, in too little audible sound to tell ({mark.audible_seconds:.1f} s)"
+            return f"{name} not found, in too little audible sound to tell ({mark.audible_seconds:.1f} s)"
 
 
 def _credentials_in_words(credentials: Credentials) -> str:
