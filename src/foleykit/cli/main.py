@@ -53,6 +53,7 @@ def build_app() -> typer.Typer:
     train_app.command("debug-textvideo")(as_command(train.TextVideoArgs, train.run_debug_textvideo))
     train_app.command("vocoder-128x16k")(as_command(train.CommonArgs, train.run_vocoder))
     train_app.command("sync")(as_command(train.SyncArgs, train.run_sync))
+    train_app.command("material-classifier")(as_command(train.WorldArgs, train.run_material_classifier))
     app.add_typer(train_app, name="train")
 
     models_app = _group("The models that can be used here.")

@@ -22,8 +22,8 @@ RunT_contra = TypeVar("RunT_contra", bound="RunArgs", contravariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonArgs:
-    """What every training is told."""
+class WorldArgs:
+    """Which long videos a training sees, and what every training is told besides."""
 
     data: Annotated[Path, Option(metavar="DIR", help="Cache of rendered long videos; missing ones are rendered.")] = (
         Path("cache/world")
@@ -42,11 +42,19 @@ class CommonArgs:
         Option("-o", "--output", metavar="DIR", help="Run folder: checkpoints, logs, weights; default: runs/MODEL."),
     ] = None
     num_steps: Annotated[int | None, Option(metavar="N", min=1, help="Training steps; default: the recipe's.")] = None
+    seed: Annotated[int, Option(help="Draws weights, batches and noise.")] = 0
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
+    quiet: Annotated[bool, Option("-q", "--quiet", help="Print errors and warnings only.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonArgs(WorldArgs):
+    """What is told to a training that can be killed and go on."""
+
     batch_size: Annotated[int | None, Option(metavar="N", min=1, help="Clips per step; default: the recipe's.")] = None
     learning_rate: Annotated[float | None, Option(metavar="X", help="Peak learning rate; default: the recipe's.")] = (
         None
     )
-    seed: Annotated[int, Option(help="Draws weights, batches and noise.")] = 0
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
     resume: Annotated[
         bool, Option("--resume/--no-resume", help="Go on from the last checkpoint where there is one.")
@@ -54,8 +62,6 @@ class CommonArgs:
     checkpoint_every: Annotated[int, Option(metavar="N", min=1, help="Steps between checkpoints and validations.")] = (
         200
     )
-    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False
-    quiet: Annotated[bool, Option("-q", "--quiet", help="Print errors and warnings only.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,8 +283,23 @@ def run_sync(args: SyncArgs) -> None:
     _run(args, [_Stage("sync", run, run.num_steps)], train)
 
 
+def run_material_classifier(args: WorldArgs) -> None:
+    """Train the classifier of evaluations that says which material an impact sounds like; a matter of minutes."""
+    from foleykit.recipes.material_classifier import NUM_STEPS, train_material_classifier
+
+    with progress(quiet=args.quiet) as report:
+        folder = train_material_classifier(
+            _world(args),
+            args.output or Path("runs/material-classifier"),
+            num_steps=args.num_steps or NUM_STEPS,
+            seed=args.seed,
+            report=report,
+        )
+    _show([folder], args)
+
+
 def _world(
-    args: CommonArgs, *, frame_size: tuple[int, int] | None = None, video_fps: float | None = None
+    args: WorldArgs, *, frame_size: tuple[int, int] | None = None, video_fps: float | None = None
 ) -> WorldDataArgs:
     """Return which long videos to train on, filmed as an encoder wants them, or as the world does by itself."""
     from foleykit.recipes.world_data import WorldDataArgs
@@ -320,9 +341,15 @@ def _run(
     if is_main and bundle is not None and isinstance(args, StagedArgs) and args.bundle is not None:
         bundle(_told(stages[-1].run, args, device), args.bundle)
         folders.append(args.bundle)
-    if is_main and args.json:
+    if is_main:
+        _show(folders, args)
+
+
+def _show(folders: Sequence[Path], args: WorldArgs) -> None:
+    """Print what was written: one JSON object, or a path per line."""
+    if args.json:
         print_json({"folders": [str(folder) for folder in folders]})
-    elif is_main and not args.quiet:
+    elif not args.quiet:
         for folder in folders:
             print(folder)
 

@@ -11,12 +11,13 @@ from foleykit.evaluation.material_classifier import train_classifier
 from foleykit.recipes.world_data import WorldDataArgs, open_world
 from foleykit.world.types import LongVideo
 
+NUM_STEPS = 2000
 BODIES_PER_EVENT = 4
 """How often each simulated impact is struck again on another body of the same material."""
 
 
 def train_material_classifier(
-    data: WorldDataArgs, folder: Path, *, num_steps: int = 2000, seed: int = 0, report: Report = no_report
+    data: WorldDataArgs, folder: Path, *, num_steps: int = NUM_STEPS, seed: int = 0, report: Report = no_report
 ) -> Path:
     """Train on the training split's impacts, each on new bodies that no generator has heard, and return `folder`."""
 
