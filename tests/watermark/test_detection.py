@@ -57,6 +57,14 @@ def test_rate_gain_polarity_and_channels_do_not_matter(marked: Waveform) -> None
         assert detect(waveform, rate, KEY).verdict == "found", name
 
 
+@pytest.mark.parametrize("room", [1e-4, 3e-4])
+def test_noise_added_to_a_quiet_room_leaves_the_mark_of_the_hits(room: float) -> None:
+    """Most of the mark lies in decays and pauses, which 20 dB of noise cover; what stands above it still tells."""
+    quiet = embed(hits(1, room=room), RATE, MESSAGE, KEY).waveform
+    noise = 0.1 * np.sqrt(np.square(quiet).mean()) * np.random.default_rng(1).standard_normal(quiet.shape)
+    assert detect((quiet + noise).astype(np.float32), RATE, KEY).verdict == "found"
+
+
 @pytest.mark.parametrize("speed", [0.98, 0.993, 1.011, 1.02])
 def test_a_change_of_speed_is_found_out(marked: Waveform, speed: float) -> None:
     played = resample(marked, round(48_000 * speed), 48_000)

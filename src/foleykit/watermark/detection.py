@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -188,11 +189,14 @@ def _joined(parts: Sequence[_Part], seconds: float) -> Detection:
 
 
 def _search(plane: Plane, speeds: Sequence[float], patterns: NDArray[np.complex64]) -> _Match:
-    """Return the best agreement of the first pattern over stretches, offsets and speeds; the others calibrate it."""
+    """Return the best agreement of the first pattern over stretches, offsets, speeds and both ways of weighting.
+
+    The others are given the same choice, and so calibrate it.
+    """
     best = np.full(len(patterns), -np.inf)
     found: tuple[float, NDArray[np.float32], int, int, int, int] | None = None
-    for speed in speeds:
-        periods = by_period(louder_than_around(plane, speed), speed)
+    for speed, above_noise in product(speeds, (False, True)):
+        periods = by_period(louder_than_around(plane, speed, above_noise=above_noise), speed)
         stretches = _stretches(len(periods))
         sums = np.concatenate([np.zeros_like(periods[:1]), np.cumsum(periods, 0)])
         folds = np.stack([sums[first + count] - sums[first] for first, count in stretches])

@@ -28,6 +28,10 @@ _SURROUNDING_BANDS = 4
 _DEVIATION_HOPS = 20
 _LARGEST_DEVIATION = 2.5
 _DEPTH = 1e-7
+_NOISE_SHARE = 0.1
+"""Part of the time in which a band is no louder than its noise."""
+_CLEAR_OF_NOISE = 2.0
+"""Times the noise at which a place counts half."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,6 +43,8 @@ class Plane:
     levels: Levels
     loudest: float
     """Highest power of a bin; what lies 70 dB below it says little."""
+    noise: NDArray[np.float32]
+    """(bands,) power that each band seldom falls below"""
 
 
 def plane_of(power: NDArray[np.float32], loudest: float) -> Plane:
@@ -47,14 +53,16 @@ def plane_of(power: NDArray[np.float32], loudest: float) -> Plane:
     faint = 0.1 * np.float32(FLOOR_POWER + loudest * _DEPTH)
     # The dips between the peaks of noise are deep and say little; a share of the local level fills them.
     log_power = np.log(power + np.float32(_DIP) * to_bins(levels.power) + faint)
-    return Plane(log_power=log_power, levels=levels, loudest=loudest)
+    noise = np.quantile(levels.power, _NOISE_SHARE, axis=0).astype(np.float32)
+    return Plane(log_power=log_power, levels=levels, loudest=loudest, noise=noise)
 
 
-def louder_than_around(plane: Plane, speed: float = 1.0) -> NDArray[np.float32]:
+def louder_than_around(plane: Plane, speed: float = 1.0, *, above_noise: bool = False) -> NDArray[np.float32]:
     """Return (F, bands): how much louder each place is than what surrounds it, weighted by what a mark would change.
 
     Differences are in standard deviations of their neighbourhood, clipped, so that the onset of a hit counts no more
-    than a breath. `speed` is how many times as fast as it was made the sound is played.
+    than a breath. `speed` is how many times as fast as it was made the sound is played. With `above_noise` a place
+    counts by how far it stands above its band's noise: one that was added later covers the mark of what is quiet.
     """
     width = band_weights().sum(0)
     bands = plane.log_power @ band_weights(speed) / np.sqrt(width)
@@ -66,6 +74,8 @@ def louder_than_around(plane: Plane, speed: float = 1.0) -> NDArray[np.float32]:
     is_loud = power / (power + np.float32(plane.loudest * _DEPTH + 1e-20))
     # The square root: an equaliser or a noise since then may have changed which places were quiet.
     weight = np.sqrt(plane.levels.strength / MAX_STRENGTH * width) * is_loud
+    if above_noise:
+        weight *= power / (power + np.float32(_CLEAR_OF_NOISE) * plane.noise + np.float32(1e-20))
     return box_mean((excess * weight).astype(np.float32), 1, 0)
 
 
