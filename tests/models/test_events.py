@@ -140,6 +140,31 @@ def features_with(logits: Sequence[float]) -> Tensor:
     return features
 
 
+def test_where_nothing_happens_features_say_so_and_around_faint_signs_they_stay() -> None:
+    reader = reader_of([1 / len(MATERIALS)] * len(MATERIALS))
+    features = features_with([2.0, 0.5, -1.0])
+    settled = reader.settle(VideoFeatures(values=features))
+    logits = reader.onset(settled)[:, 0]
+    kept = [frame for peak in (12, 37) for frame in range(peak - 3, peak + 4)]
+    torch.testing.assert_close(settled[kept], features[kept])
+    others = [frame for frame in range(75) if frame not in kept]
+    torch.testing.assert_close(logits[others], torch.full((len(others),), -6.0))
+    torch.testing.assert_close(settled[:, 1:], features[:, 1:])  # nothing but the onset is touched
+    half = reader.settle(VideoFeatures(values=features, strangeness=0.5))
+    torch.testing.assert_close(half, (features + settled) / 2)
+    torch.testing.assert_close(reader.settle(VideoFeatures(values=features, strangeness=1.0)), features)
+
+
+def test_what_goes_on_is_not_settled() -> None:
+    reader = reader_of([1 / len(MATERIALS)] * len(MATERIALS))
+    features = features_with([-1.0, -1.0])
+    reader.lasting.weight[0, 1] = 1
+    features[10:20, 1] = 3
+    settled = reader.settle(VideoFeatures(values=features))
+    torch.testing.assert_close(settled[10:20], features[10:20])
+    assert (settled[20:, 0] == -6).all() and (settled[:10, 0] == -6).all()
+
+
 @pytest.mark.parametrize(
     ("chances", "strangeness", "said"),
     [

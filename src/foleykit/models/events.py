@@ -42,6 +42,12 @@ _RINGING_FRAMES = 16
 """For which most impacts are heard above a background."""
 _THRESHOLD = 1.0
 """Least logit of an onset, by onset F1 and quiet gaps of generated sound on held-out places of the world."""
+_FAINT = 0.0
+"""Least logit of an onset near which features are left as they are."""
+_STILL = -6.0
+"""Logit of an onset where there is none, clearer than the world's median of -4."""
+_FAINT_REACH = 3
+"""Frames to either side of a faint onset that are left as they are."""
 _LASTING_THRESHOLD = 0.0
 """Least logit that something goes on: scrapes are rare and long, and a false one costs more than a missed one."""
 _ONLY_LASTING = [ACTIONS.index("scrape"), ACTIONS.index("pour")]
@@ -198,6 +204,22 @@ class EventReader(nn.Module):
                 )
             )
         return tuple(events)
+
+    @torch.inference_mode()
+    def settle(self, seen: VideoFeatures) -> Tensor:
+        """Return features (T, D) that say clearly where nothing happens.
+
+        Where no onset is even faint and nothing goes on, they move along the onset head's own direction until it says
+        that there is none: a generator plays on what is left open. The stranger the pictures, in which signs are
+        fainter, the less.
+        """
+        features = seen.values
+        logits = self.onset(features)[:, 0]
+        is_open = (self.lasting(features) > _LASTING_THRESHOLD).any(dim=1)
+        for frame, _ in peaks(logits, _FAINT):
+            is_open[max(0, frame - _FAINT_REACH) : frame + _FAINT_REACH + 1] = True
+        lowered = (1 - seen.strangeness) * (logits.clamp(max=_STILL) - logits) * ~is_open
+        return features + lowered[:, None] * self.onset.weight[0] / self.onset.weight.square().sum()
 
     def _materials(self, around: Tensor, times: Tensor) -> Tensor:
         """Return chances (N, M) of materials by the features around events (N, F, D) and their times (N,) in seconds.

@@ -316,7 +316,7 @@ def textvideo_table(
 ) -> TextVideoTable:
     """Return the table after making every row's sounds; what a killed run has made is used again."""
     maker = TextVideoTableMaker(args=args, model=model, baseline=baseline)
-    digest = weights_digest(model.network, model.codec)
+    digest = weights_digest(model.network, model.codec, *([model.events] if model.events is not None else []))
     sampling, asked = model.config.sampling, args.guidance_scale
     scales = (sampling.guidance_for(), sampling.guidance_for("any")) if asked is None else (asked, asked)
     home = args.output / f"sounds-{digest}-{scales[0]:g}-{scales[1]:g}"

@@ -25,7 +25,9 @@ from foleykit.core.types import VideoFeatures as FrameFeatures
 from foleykit.diffusion.held import Held
 from foleykit.diffusion.windows import WindowPlan, touching
 from foleykit.encoders.text.readers import Reader, load_reader
-from foleykit.encoders.visual.sights import Sight, load_sight
+from foleykit.encoders.visual.sights import Sight, load_sight, picture_means
+from foleykit.encoders.visual.steering import OnsetSteering, load_steering
+from foleykit.models.events import FILE_NAME as EVENTS_FILE
 from foleykit.models.events import EventReader, SeenEvent, load_events, read_events, told_track
 from foleykit.models.textvideo.conditions import Conditioner, VideoFeatures, Wish, lasting
 from foleykit.models.textvideo.config import TextVideoConfig, plan_clip
@@ -52,6 +54,7 @@ class TextVideoPipeline:
         sight: Sight,
         reader: Reader,
         events: EventReader | None = None,
+        steering: OnsetSteering | None = None,
         library: Sequence[AmbientClip] = (),
         device: str = "cpu",
     ) -> None:
@@ -63,6 +66,7 @@ class TextVideoPipeline:
         self.sight = sight
         self.reader = reader
         self.events = events
+        self.steering = steering
         self.library = tuple(library)
         self.conditioner = Conditioner(
             config, network=self.network, codec=self.codec, reader=reader, device=self.device
@@ -81,6 +85,7 @@ class TextVideoPipeline:
             for name in EXACT:
                 setattr(network, name, file.get_tensor(name).float())
         codec, vocoder = load_sound(config, folder)
+        has_reader = config.network.event_width > 0 or (folder / EVENTS_FILE).is_file()
         return cls(
             config,
             network=network,
@@ -90,7 +95,8 @@ class TextVideoPipeline:
                 config.sync, config.clip, folder, picture_fps=config.picture_fps, device=device, dtype=dtype
             ),
             reader=load_reader(config.words or config.clip, folder, device=device, dtype=dtype),
-            events=load_events(folder, config.network.sync_width) if config.network.event_width else None,
+            events=load_events(folder, config.network.sync_width) if has_reader else None,
+            steering=load_steering(folder, config.network.sync_width),
             library=load_library(folder / "ambient", config.sample_rate) if config.network.has_ambient else (),
             device=device,
         )
@@ -158,18 +164,37 @@ class TextVideoPipeline:
     @property
     def takes_events(self) -> bool:
         """Whether the network is told events: those that are seen, or a list."""
-        return self.events is not None
+        return self.config.network.event_width > 0
 
     @torch.inference_mode()
     def read_events(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
         """Return what is seen to happen, sorted by time. Raises ModelError when this model reads no events."""
-        return read_events(self.events, FrameFeatures(values=features.segments[:, 0]), self.config.video_fps)
+        return read_events(self._teller, self._seen(features), self.config.video_fps)
+
+    def _seen(self, features: VideoFeatures) -> FrameFeatures:
+        """Return what an event reader looks at: one feature for each of the latents' frames."""
+        values = features.segments[:, 0]
+        strangeness = 0.0 if self.steering is None else self.steering.strangeness(values)
+        return FrameFeatures(values=values, strangeness=strangeness)
+
+    @property
+    def _teller(self) -> EventReader | None:
+        """Return what the network is told events by."""
+        return self.events if self.takes_events else None
 
     def _told(self, features: VideoFeatures, events: Sequence[SeenEvent] | None) -> VideoFeatures:
-        """Return `features` with the event track, where there is one, beside their synchronisation tokens."""
-        tokens = features.segments
-        seen = FrameFeatures(values=tokens[:, 0])
-        track = told_track(self.events, seen, self.config.video_fps, events=events, length=len(tokens))
+        """Return `features` as the network is told them.
+
+        Where no list of events says what happens, they are settled by the reader, if there is one. Beside them stands
+        the event track, for a network that takes one.
+        """
+        tokens, seen = features.segments, self._seen(features)
+        track = told_track(self._teller, seen, self.config.video_fps, events=events, length=len(tokens))
+        if self.events is not None and events is None:
+            still = self.events.settle(seen)
+            means = picture_means(still, round(self.config.video_fps / self.config.picture_fps))
+            features = replace(features, pictures=lasting(means, len(features.pictures)))
+            tokens = still[:, None]
         beside = track[:, None].expand(-1, tokens.shape[1], -1).to(tokens.dtype)
         return replace(features, segments=torch.cat((tokens, beside), dim=2))
 

@@ -107,7 +107,7 @@ def tiny_textvideo() -> TextVideoConfig:
         clip=None,
         sync=TwoRateConfig(),
         words=WordEncoderConfig(words=WORDS),
-        sampling=SamplingConfig(num_steps=16, guidance_scale=2.0, prompted_guidance_scale=6.0),
+        sampling=SamplingConfig(num_steps=16, guidance_scale=2.5, prompted_guidance_scale=6.0),
         picture_fps=5.0,
         window_seconds=3.0,
         overlap_seconds=0.6,
