@@ -23,7 +23,7 @@ RunT_contra = TypeVar("RunT_contra", bound="RunArgs", contravariant=True)
 
 @dataclass(frozen=True, kw_only=True)
 class WorldArgs:
-    """Which long videos a training sees, and what every training is told besides."""
+    """What every training is told: the long videos that it sees, where it writes, how long it runs."""
 
     data: Annotated[Path, Option(metavar="DIR", help="Cache of rendered long videos; missing ones are rendered.")] = (
         Path("cache/world")

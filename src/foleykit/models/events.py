@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from foleykit.core.checkpoint import frozen, with_weights
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.core.types import VideoFeatures
+from foleykit.encoders.visual.steering import moved
 from foleykit.encoders.visual.two_rate import VideoHeads
 from foleykit.world.types import ACTIONS, EVENT_KINDS, MATERIALS, Action, EventKind, Material
 
@@ -219,7 +220,7 @@ class EventReader(nn.Module):
         for frame, _ in peaks(logits, _FAINT):
             is_open[max(0, frame - _FAINT_REACH) : frame + _FAINT_REACH + 1] = True
         lowered = (1 - seen.strangeness) * (logits.clamp(max=_STILL) - logits) * ~is_open
-        return features + lowered[:, None] * self.onset.weight[0] / self.onset.weight.square().sum()
+        return moved(features, self.onset, lowered)
 
     def _materials(self, around: Tensor, times: Tensor) -> Tensor:
         """Return chances (N, M) of materials by the features around events (N, F, D) and their times (N,) in seconds.

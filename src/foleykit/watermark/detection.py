@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -22,9 +21,12 @@ from foleykit.watermark.tiles import (
     agreement,
     aligned,
     by_period,
+    clearance_of,
     louder_than_around,
     pattern_spectra,
     plane_of,
+    weighted,
+    weights_of,
 )
 
 Verdict = Literal["found", "not found", "too little"]
@@ -195,16 +197,20 @@ def _search(plane: Plane, speeds: Sequence[float], patterns: NDArray[np.complex6
     """
     best = np.full(len(patterns), -np.inf)
     found: tuple[float, NDArray[np.float32], int, int, int, int] | None = None
-    for speed, above_noise in product(speeds, (False, True)):
-        periods = by_period(louder_than_around(plane, speed, above_noise=above_noise), speed)
-        stretches = _stretches(len(periods))
-        sums = np.concatenate([np.zeros_like(periods[:1]), np.cumsum(periods, 0)])
-        folds = np.stack([sums[first + count] - sums[first] for first, count in stretches])
-        scores = agreement(folds, patterns)
-        if scores[0].max() > best[0]:
-            stretch, hop, slot = np.unravel_index(scores[0].argmax(), scores[0].shape)
-            found = (speed, periods, *stretches[stretch], int(hop), int(slot))
-        best = np.maximum(best, scores.reshape(len(patterns), -1).max(1))
+    weights = weights_of(plane)
+    weightings = (weights, weights * clearance_of(plane))
+    for speed in speeds:
+        louder = louder_than_around(plane, speed)
+        for weighting in weightings:
+            periods = by_period(weighted(louder, weighting), speed)
+            stretches = _stretches(len(periods))
+            sums = np.concatenate([np.zeros_like(periods[:1]), np.cumsum(periods, 0)])
+            folds = np.stack([sums[first + count] - sums[first] for first, count in stretches])
+            scores = agreement(folds, patterns)
+            if scores[0].max() > best[0]:
+                stretch, hop, slot = np.unravel_index(scores[0].argmax(), scores[0].shape)
+                found = (speed, periods, *stretches[stretch], int(hop), int(slot))
+            best = np.maximum(best, scores.reshape(len(patterns), -1).max(1))
     assert found is not None
     speed, periods, first, count, hop, slot = found
     return _Match(

@@ -29,7 +29,16 @@ from foleykit.watermark.spectrum import (
     power_of,
     to_bins,
 )
-from foleykit.watermark.tiles import PERIOD_HOPS, agreement, by_period, louder_than_around, pattern_spectra, plane_of
+from foleykit.watermark.tiles import (
+    PERIOD_HOPS,
+    agreement,
+    by_period,
+    louder_than_around,
+    pattern_spectra,
+    plane_of,
+    weighted,
+    weights_of,
+)
 
 _BLOCK_FRAMES = 8 * PERIOD_HOPS
 # Twice the reach of the levels' smoothing, so that the result does not depend on where blocks end.
@@ -133,7 +142,9 @@ def _best_shift(waveform: Signal, key: bytes) -> int:
     fold = np.zeros((1, SLOT_HOPS, NUM_SLOTS, NUM_BANDS), np.float32)
     for block in blocks:
         power, inner = _with_margin(waveform, block)
-        fold += by_period(louder_than_around(plane_of(power, loudest))[inner], first=block.start).sum(0)
+        plane = plane_of(power, loudest)
+        louder = weighted(louder_than_around(plane), weights_of(plane))
+        fold += by_period(louder[inner], first=block.start).sum(0)
     scores = agreement(fold, pattern_spectra(signs(key)[None]))[0, 0]
     hop, slot = np.unravel_index(scores.argmax(), scores.shape)
     return int(-(hop - _CENTRE + SLOT_HOPS * slot) % PERIOD_HOPS)

@@ -43,8 +43,6 @@ class Plane:
     levels: Levels
     loudest: float
     """Highest power of a bin; what lies 70 dB below it says little."""
-    noise: NDArray[np.float32]
-    """(bands,) power that each band seldom falls below"""
 
 
 def plane_of(power: NDArray[np.float32], loudest: float) -> Plane:
@@ -53,30 +51,46 @@ def plane_of(power: NDArray[np.float32], loudest: float) -> Plane:
     faint = 0.1 * np.float32(FLOOR_POWER + loudest * _DEPTH)
     # The dips between the peaks of noise are deep and say little; a share of the local level fills them.
     log_power = np.log(power + np.float32(_DIP) * to_bins(levels.power) + faint)
-    noise = np.quantile(levels.power, _NOISE_SHARE, axis=0).astype(np.float32)
-    return Plane(log_power=log_power, levels=levels, loudest=loudest, noise=noise)
+    return Plane(log_power=log_power, levels=levels, loudest=loudest)
 
 
-def louder_than_around(plane: Plane, speed: float = 1.0, *, above_noise: bool = False) -> NDArray[np.float32]:
-    """Return (F, bands): how much louder each place is than what surrounds it, weighted by what a mark would change.
+def louder_than_around(plane: Plane, speed: float = 1.0) -> NDArray[np.float32]:
+    """Return (F, bands): how much louder each place is than what surrounds it.
 
     Differences are in standard deviations of their neighbourhood, clipped, so that the onset of a hit counts no more
-    than a breath. `speed` is how many times as fast as it was made the sound is played. With `above_noise` a place
-    counts by how far it stands above its band's noise: one that was added later covers the mark of what is quiet.
+    than a breath. `speed` is how many times as fast as it was made the sound is played.
     """
-    width = band_weights().sum(0)
-    bands = plane.log_power @ band_weights(speed) / np.sqrt(width)
+    bands = plane.log_power @ band_weights(speed) / np.sqrt(band_weights().sum(0))
     excess = bands - box_mean(bands, _SURROUNDING_HOPS, 0)
     excess -= box_mean(excess, _SURROUNDING_BANDS, 1)
     variance = box_mean(box_mean(np.square(excess), _DEVIATION_HOPS, 0), 1, 1)
-    excess = np.clip(excess / np.sqrt(np.maximum(variance, 0) + 0.02), -_LARGEST_DEVIATION, _LARGEST_DEVIATION)
+    deviations = excess / np.sqrt(np.maximum(variance, 0) + 0.02)
+    return np.clip(deviations, -_LARGEST_DEVIATION, _LARGEST_DEVIATION).astype(np.float32)
+
+
+def weights_of(plane: Plane) -> NDArray[np.float32]:
+    """Return (F, bands): how much each place tells, by what a mark would change there."""
     power = plane.levels.power
     is_loud = power / (power + np.float32(plane.loudest * _DEPTH + 1e-20))
     # The square root: an equaliser or a noise since then may have changed which places were quiet.
-    weight = np.sqrt(plane.levels.strength / MAX_STRENGTH * width) * is_loud
-    if above_noise:
-        weight *= power / (power + np.float32(_CLEAR_OF_NOISE) * plane.noise + np.float32(1e-20))
-    return box_mean((excess * weight).astype(np.float32), 1, 0)
+    weights = np.sqrt(plane.levels.strength / MAX_STRENGTH * band_weights().sum(0)) * is_loud
+    return weights.astype(np.float32)
+
+
+def clearance_of(plane: Plane) -> NDArray[np.float32]:
+    """Return (F, bands), 0 to 1: how far each place stands above its band's noise.
+
+    Noise that was added later covers the mark of what is quiet.
+    """
+    power = plane.levels.power
+    noise = np.quantile(power, _NOISE_SHARE, axis=0).astype(np.float32)
+    clearance = power / (power + np.float32(_CLEAR_OF_NOISE) * noise + np.float32(1e-20))
+    return clearance.astype(np.float32)
+
+
+def weighted(louder: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the means (F, bands) over three frames of `louder` (F, bands) times `weights` (F, bands)."""
+    return box_mean((louder * weights).astype(np.float32), 1, 0)
 
 
 def by_period(louder: NDArray[np.float32], speed: float = 1.0, *, first: int = 0) -> NDArray[np.float32]:

@@ -64,8 +64,7 @@ class OnsetSteering(nn.Module):
             return VideoFeatures(values=features, evidence=logits)
         mean, deviation = self.contact
         evidence = logits + share * _CONTACT_WEIGHT * (contact - mean) / deviation
-        direction = self.onset.weight[0] / self.onset.weight.square().sum()
-        steered = features + share * (clear_onsets(evidence) - logits)[:, None] * direction
+        steered = moved(features, self.onset, share * (clear_onsets(evidence) - logits))
         return VideoFeatures(values=features, steered=steered, evidence=evidence, strangeness=share)
 
     def strangeness(self, features: Tensor) -> float:
@@ -82,6 +81,11 @@ class OnsetSteering(nn.Module):
         variances, directions = torch.linalg.eigh(means.T.cov() + _RIDGE * torch.eye(means.shape[1]))
         self.whitening.copy_((directions / variances.sqrt()).T)
         self.contact.copy_(torch.stack((contact.mean(), contact.std())))
+
+
+def moved(features: Tensor, onset: nn.Linear, change: Tensor) -> Tensor:
+    """Return features (T, D), moved along the direction of a head until its logits have changed by `change` (T,)."""
+    return features + change[:, None] * (onset.weight[0] / onset.weight.square().sum())
 
 
 def clear_onsets(evidence: Tensor) -> Tensor:

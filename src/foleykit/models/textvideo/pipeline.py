@@ -169,7 +169,7 @@ class TextVideoPipeline:
     @torch.inference_mode()
     def read_events(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
         """Return what is seen to happen, sorted by time. Raises ModelError when this model reads no events."""
-        return read_events(self._teller, self._seen(features), self.config.video_fps)
+        return read_events(self._track_reader, self._seen(features), self.config.video_fps)
 
     def _seen(self, features: VideoFeatures) -> FrameFeatures:
         """Return what an event reader looks at: one feature for each of the latents' frames."""
@@ -178,8 +178,8 @@ class TextVideoPipeline:
         return FrameFeatures(values=values, strangeness=strangeness)
 
     @property
-    def _teller(self) -> EventReader | None:
-        """Return what the network is told events by."""
+    def _track_reader(self) -> EventReader | None:
+        """Return what finds the events of the track, for a network that takes one."""
         return self.events if self.takes_events else None
 
     def _told(self, features: VideoFeatures, events: Sequence[SeenEvent] | None) -> VideoFeatures:
@@ -189,7 +189,7 @@ class TextVideoPipeline:
         the event track, for a network that takes one.
         """
         tokens, seen = features.segments, self._seen(features)
-        track = told_track(self._teller, seen, self.config.video_fps, events=events, length=len(tokens))
+        track = told_track(self._track_reader, seen, self.config.video_fps, events=events, length=len(tokens))
         if self.events is not None and events is None:
             still = self.events.settle(seen)
             means = picture_means(still, round(self.config.video_fps / self.config.picture_fps))
