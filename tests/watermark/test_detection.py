@@ -133,6 +133,18 @@ def test_calibration_follows_the_number_of_tries() -> None:
         assert calibrated(9.0, decoys) < 1e-13
 
 
+def test_calibration_holds_in_the_tail_of_tries_that_agree() -> None:
+    """Tries of which ten each agree are as few as a tenth around the median, and more among the rarest."""
+    rng, best = np.random.default_rng(0), []
+    for _ in range(10):
+        shared, own = rng.standard_normal((2000, 1, 100)), rng.standard_normal((2000, 10, 100))
+        best.append((np.sqrt(0.9) * shared + np.sqrt(0.1) * own).reshape(2000, -1).max(1))
+    decoys = np.concatenate(best)
+    shares = np.array([calibrated(float(score), decoys) for score in decoys])
+    for limit in (0.1, 0.03, 0.01):
+        assert 0.7 * limit < float((shares <= limit).mean()) < 1.1 * limit
+
+
 def test_impossible_input_is_refused() -> None:
     with pytest.raises(InputError, match="needs"):
         detect(np.zeros((1, 0), np.float32), RATE, KEY)
