@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from fixtures.foley import hits
 from foleykit.audio.files import read_waveform, write_waveform
 from foleykit.core.errors import MediaError, UsageError
-from foleykit.jobs.detect import DetectRequest, detect_file
+from foleykit.jobs.detect import DetectRequest, DetectResult, detect_file
 from foleykit.jobs.generate import GenerateRequest, generate
 from foleykit.jobs.load import load
 from foleykit.jobs.mark import mark, read_key
@@ -24,7 +25,7 @@ from foleykit.jobs.provenance import find_note, make_note
 from foleykit.jobs.sidecar import read_sidecar
 from foleykit.jobs.soundtrack import Settings, Soundtrack
 from foleykit.video.probe import probe
-from foleykit.watermark import KeyedWatermarker, embed
+from foleykit.watermark import Detection, KeyedWatermarker, embed
 
 KEY = b"a key of the test, long enough"
 
@@ -251,3 +252,24 @@ def test_keys_are_read_from_files(tmp_path: Path) -> None:
         read_key(tmp_path / "short")
     with pytest.raises(UsageError, match="no such file"):
         read_key(tmp_path / "absent")
+
+
+def test_a_mark_that_is_likely_but_not_certain_is_spoken_of() -> None:
+    unsure = Detection(
+        verdict="not found", p_value=2e-4, score=5.0, message=None, spans=(), speed=1.0, audible_seconds=4.0
+    )
+    for detection, said in (
+        (unsure, "watermark not found for certain, chance 2e-04"),
+        (replace(unsure, p_value=0.3), "watermark not found"),
+        (replace(unsure, p_value=None), "watermark not found"),
+    ):
+        result = DetectResult(
+            file=Path("a.wav"),
+            key="public",
+            watermark=detection,
+            credentials=None,
+            credentials_unread="",
+            note=None,
+            sidecar="none",
+        )
+        assert result.summary() == f"a.wav: {said}"

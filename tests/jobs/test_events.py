@@ -76,8 +76,19 @@ def test_events_of_a_span_are_on_the_clock_of_the_video(debug_model: Path, clip:
 
 @pytest.mark.parametrize("model", ["tiny-foleygen", "tiny-textvideo"])
 def test_models_that_are_told_no_events_say_so(model: str, clip: Path) -> None:
-    pipeline = load(model)
     with pytest.raises(UsageError, match="takes no events"):
-        pipeline(clip, events=EVENTS)
+        load(model)(clip, events=EVENTS)
+
+
+def test_a_model_that_reads_no_events_says_so(clip: Path) -> None:
     with pytest.raises(ModelError, match="reads no events"):
-        pipeline.read_events(clip)
+        load("tiny-foleygen").read_events(clip)
+
+
+def test_what_is_told_in_words_can_be_read(clip: Path) -> None:
+    """Both models look through the same encoder; how sure they are of strange pictures is told by other evidence."""
+    in_words, outright = (
+        [(event.time, event.material, event.action) for event in load(model).read_events(clip)]
+        for model in ("tiny-textvideo", "tiny-avldm")
+    )
+    assert in_words == outright != []

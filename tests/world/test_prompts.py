@@ -16,11 +16,12 @@ from foleykit.world.prompts import (
     WORDS,
     Claim,
     Prompt,
-    names_material,
+    describe,
+    materials_in,
     words_of,
     write_prompt,
 )
-from foleykit.world.types import ACTIONS, AMBIENCE_KINDS, MATERIALS
+from foleykit.world.types import ACTIONS, AMBIENCE_KINDS, MATERIALS, Action, Material
 
 
 def drawn(count: int) -> list[tuple[list[Claim], Prompt]]:
@@ -65,11 +66,22 @@ def test_every_action_material_and_background_has_words() -> None:
     assert (set(EVENTS), set(SUBSTANCES), set(BACKGROUNDS)) == (set(ACTIONS), set(MATERIALS), set(AMBIENCE_KINDS))
 
 
-def test_whether_a_text_names_a_material() -> None:
-    for text in ("Wooden taps", "hits on steel, rain", "a china cup"):
-        assert names_material(text)
+def test_which_materials_a_text_names() -> None:
+    assert materials_in("Wooden taps") == ("wood",)
+    assert materials_in("a china cup, then hits on steel, rain") == ("metal", "ceramic")
     for text in ("", "footsteps", "a soft landing", "rain in the background"):
-        assert not names_material(text)
+        assert materials_in(text) == ()
+
+
+def test_what_is_claimed_most_is_described() -> None:
+    claims: list[tuple[Action, Material]] = [("hit", "metal"), ("step", "stone"), ("hit", "metal"), ("drop", "wood")]
+    assert describe(claims) == "metal hits and stone footsteps and wood drops"
+    assert describe([*claims, ("roll", "glass"), ("drop", "wood"), ("drop", "wood")]).startswith("wood drops and metal")
+    assert describe([]) == ""
+    for action in ACTIONS:
+        for material in MATERIALS:
+            said = describe([(action, material)])
+            assert materials_in(said) == (material,) and set(words_of(said)) <= set(WORDS)
 
 
 def test_the_docs_list_the_vocabulary() -> None:

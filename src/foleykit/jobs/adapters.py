@@ -59,11 +59,16 @@ class Adapter(Protocol):
 
     @property
     def takes_events(self) -> bool:
-        """Whether the model is told events: those that it reads from a scene, or a list."""
+        """Whether the model can be told a list of events."""
+        ...
+
+    @property
+    def reads_events(self) -> bool:
+        """Whether the model reads events from a scene, to be told them outright or in words."""
         ...
 
     def read_events(self, scene: Scene) -> tuple[SeenEvent, ...]:
-        """Return what is seen to happen, on the clock of the new sound; only of a model that takes events."""
+        """Return what is seen to happen, on the clock of the new sound; only of a model that reads events."""
         ...
 
     def own_ambience(self, scene: Scene, settings: Settings) -> AmbientClip | None:
@@ -142,6 +147,10 @@ class AvLdmAdapter:
     @property
     def takes_events(self) -> bool:
         return isinstance(self._model, AvLdmPipeline) and self._model.takes_events
+
+    @property
+    def reads_events(self) -> bool:
+        return self.takes_events
 
     def read_events(self, scene: Scene) -> tuple[SeenEvent, ...]:
         assert isinstance(self._model, AvLdmPipeline)
@@ -226,6 +235,10 @@ class FoleyGenAdapter:
 
     @property
     def takes_events(self) -> bool:
+        return False
+
+    @property
+    def reads_events(self) -> bool:
         return False
 
     def read_events(self, scene: Scene) -> tuple[SeenEvent, ...]:
@@ -351,6 +364,10 @@ class TextVideoAdapter:
     @property
     def takes_events(self) -> bool:
         return self._model.takes_events
+
+    @property
+    def reads_events(self) -> bool:
+        return self._model.events is not None
 
     def read_events(self, scene: Scene) -> tuple[SeenEvent, ...]:
         assert isinstance(scene.features, TextVideoFeatures)

@@ -26,6 +26,10 @@ from foleykit.watermark.watermarker import PUBLIC
 SidecarState = Literal["same file", "changed file", "none"]
 
 
+_SUSPICIOUS = 0.01
+"""Chance at which a mark that is not found for certain is spoken of."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DetectRequest:
     """What a user asks for."""
@@ -158,7 +162,9 @@ def _mark_in_words(mark: Detection, name: str) -> str:
             chance = "" if mark.p_value is None else f", chance {max(mark.p_value, 1e-99):.0e}"
             return f"{name} found ({message}, {spans}{speed}{chance})"
         case "not found":
-            return f"{name} not found"
+            if mark.p_value is None or mark.p_value > _SUSPICIOUS:
+                return f"{name} not found"
+            return f"{name} not found for certain, chance {mark.p_value:.0e}"
         case "too little":
             return f"{name} not found, in too little audible sound to tell ({mark.audible_seconds:.1f} s)"
 

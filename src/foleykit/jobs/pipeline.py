@@ -201,7 +201,7 @@ class FoleyPipeline:
 
         Raises MediaError for a file that cannot be used, ModelError for a model that reads no events.
         """
-        if not self.adapter.takes_events:
+        if not self.adapter.reads_events:
             raise ModelError(f'model "{self.description.name}" reads no events; use tiny-avldm')
         info = video if isinstance(video, VideoInfo) else probe(video, limits)
         scene = self.look(info, Settings(start=start, end=end), report=report)

@@ -19,7 +19,7 @@ from foleykit.models.textvideo.network import Conditioning
 from foleykit.models.textvideo.objective import TextVideoBatch
 from foleykit.recipes.avldm_batches import PCM_SCALE, draw_neighbour, is_audible, seen_events, share_of, step_rng
 from foleykit.world.cache import CachedVideo
-from foleykit.world.prompts import Claim, names_material, write_prompt
+from foleykit.world.prompts import Claim, materials_in, write_prompt
 from foleykit.world.sources import AUDIBLE_DB
 from foleykit.world.types import AmbienceKind
 
@@ -189,7 +189,7 @@ class TextVideoBatches:
         is_told = is_revoiced or rng.random() < self.text_share
         prompt = self._prompt(video, voice, variant, start, rng) if is_told else ""
         track = video.tracks[voice, start : start + self.window_frames].copy()
-        if is_revoiced or names_material(prompt):
+        if is_revoiced or materials_in(prompt):
             track[:, MATERIAL_CHANNELS] = 0
         return Clip(
             latents=video.latents[voice, variant, :, start : start + self.window_frames],

@@ -41,11 +41,9 @@ from foleykit.recipes.avldm_evaluation import WorldSetArgs, clip_frames, read_di
 from foleykit.recipes.table_clips import Make, write_row
 from foleykit.recipes.textvideo_report import TextVideoTable
 from foleykit.recipes.world_data import WorldDataArgs
-from foleykit.world.prompts import SUBSTANCES, Claim, phrase
+from foleykit.world.prompts import MOST_NAMED, SUBSTANCES, Claim, phrase
 from foleykit.world.types import MATERIALS, Material
 
-MOST_CLAIMS = 3
-"""A prompt names no more sounds than this, as in training."""
 WORLD_COLUMNS = (
     metrics.ONSET_F1,
     metrics.ONSET_F1_SHUFFLED,
@@ -125,7 +123,7 @@ def prompt_clip(
     """Return a clip with prompts drawn for it; of its materials the one that is named against the picture is none."""
     visible = [event for event in info.events if event.on_screen and event.time >= 0]
     counts = Counter(Claim(action=event.action, material=event.material) for event in visible)
-    claims = [claim for claim, _ in counts.most_common(MOST_CLAIMS)]
+    claims = [claim for claim, _ in counts.most_common(MOST_NAMED)]
     materials = Counter(event.material for event in visible)
     absent = [material for material in MATERIALS if material not in {event.material for event in info.events}]
     other = absent[int(rng.integers(len(absent)))]

@@ -6,6 +6,7 @@ Unlike captions, prompts are drawn together with what they name, so that a reade
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -81,6 +82,8 @@ POURED = (
     "{adjective} {bare}",
 )
 JOINTS = (", ", " and ", " then ", ", then ", " with ")
+MOST_NAMED = 3
+"""Sounds that one prompt names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +106,11 @@ class Prompt:
 def write_prompt(
     heard: Sequence[Claim], rng: np.random.Generator, *, place: str = "", background: Sequence[AmbienceKind] = ()
 ) -> Prompt:
-    """Return a prompt for up to three of the sounds in `heard`, most of the time with material and action.
+    """Return a prompt for up to `MOST_NAMED` of the sounds in `heard`, most of the time with material and action.
 
     Half of the prompts name the `place`, where there is one, and half the kinds of `background` that are given.
     """
-    count = min(len(heard), int(rng.integers(1, 4)))
+    count = min(len(heard), int(rng.integers(1, MOST_NAMED + 1)))
     chosen = [heard[index] for index in sorted(rng.permutation(len(heard))[:count])]
     claims = tuple(_less(claim, rng) for claim in chosen)
     parts = [phrase(claim, rng) for claim in claims]
@@ -150,10 +153,15 @@ def phrase(claim: Claim, rng: np.random.Generator) -> str:
         substance="" if material is None else pick(SUBSTANCES[material], rng),
         adjective="" if material is None else pick(ADJECTIVES[material], rng),
         event=event,
-        bare=re.sub("^an? ", "", event),
+        bare=_bare(event),
         verb="" if action is None else pick(VERBS[action], rng),
         noun=pick(nouns, rng),
     )
+
+
+def _bare(event: str) -> str:
+    """Return the words for an event without their article."""
+    return re.sub("^an? ", "", event)
 
 
 def words_of(text: str) -> list[str]:
@@ -165,13 +173,24 @@ def _words_in(*texts: tuple[str, ...]) -> frozenset[str]:
     return frozenset(word for alike in texts for text in alike for word in words_of(text))
 
 
-_NAMING = _words_in(*SUBSTANCES.values(), *ADJECTIVES.values()) - _words_in(*EVENTS.values())
+_NAMING: dict[Material, frozenset[str]] = {
+    material: _words_in(substances, ADJECTIVES[material]) - _words_in(*EVENTS.values())
+    for material, substances in SUBSTANCES.items()
+}
 """Words for materials; "soft" is one of landings too."""
 
 
-def names_material(text: str) -> bool:
-    """Return whether `text` has a word that says what something is made of."""
-    return not _NAMING.isdisjoint(words_of(text))
+def materials_in(text: str) -> tuple[Material, ...]:
+    """Return the materials that `text` has a word for."""
+    words = words_of(text)
+    return tuple(material for material, naming in _NAMING.items() if not naming.isdisjoint(words))
+
+
+def describe(claims: Sequence[tuple[Action, Material]]) -> str:
+    """Return a plain prompt for those of `claims` that are made most often; it is empty when there are none."""
+    often = Counter(claims).most_common(MOST_NAMED)
+    sounds = (f"{SUBSTANCES[material][0]} {_bare(EVENTS[action][0])}" for (action, material), _ in often)
+    return " and ".join(sounds)
 
 
 def _texts() -> Iterator[str]:

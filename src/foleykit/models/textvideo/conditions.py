@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -18,11 +18,11 @@ from foleykit.core.errors import InputError
 from foleykit.core.ranges import Cue, Line
 from foleykit.diffusion.windows import cut, touching
 from foleykit.encoders.text.readers import Reader
-from foleykit.models.events import MATERIAL_CHANNELS
+from foleykit.models.events import MATERIAL_CHANNELS, SeenEvent
 from foleykit.models.textvideo.config import ClipWindows, TextVideoConfig
 from foleykit.models.textvideo.network import Conditioning, Known, Network, Prepared
 from foleykit.models.textvideo.sampling import Region
-from foleykit.world.prompts import names_material
+from foleykit.world.prompts import describe, materials_in
 
 TEXTS_KEPT = 8
 
@@ -50,6 +50,8 @@ class Wish:
     """(1, S)"""
     transcript: tuple[Line, ...] = ()
     """What is said and when, for a network that has a place for it."""
+    seen: tuple[SeenEvent, ...] = ()
+    """What is seen to happen; where there is no prompt it is put in words."""
 
     def worded(self, cue: Cue) -> Wish:
         """Return the same under the prompts of `cue`, where it has any."""
@@ -99,7 +101,7 @@ class Conditioner:
         shown = Conditioning(
             pictures=windows.to(self.device),
             sync=tokens.unflatten(2, (group, -1)).flatten(1, 2).to(self.device),
-            text=self.encode_text(wish.prompt).expand(len(windows), -1, -1),
+            text=torch.stack([self.encode_text(text) for text in self._texts(wish, plan)]),
             transcript=self._said(wish.transcript, plan) if wish.transcript else None,
             ambient=None if heard is None else heard.expand(len(windows), -1, -1),
         )
@@ -122,21 +124,40 @@ class Conditioner:
     def _timing(self, wish: Wish) -> Tensor:
         """Return what is told of the timing (S, G, W); what a text says of materials stands against no event track."""
         segments, network = wish.features.segments, self.config.network
-        if not network.event_width or not any(map(names_material, (wish.prompt, wish.negative_prompt))):
+        if not network.event_width or not materials_in(f"{wish.prompt} {wish.negative_prompt}"):
             return segments
         kept = torch.ones(segments.shape[2])
         kept[network.sync_width :][MATERIAL_CHANNELS] = 0
         return segments * kept
 
+    def _texts(self, wish: Wish, plan: ClipWindows) -> list[str]:
+        """Return the prompt of each window: the one that is wished or, without one, what is seen to happen there.
+
+        What the negative prompt names is not said of anything that is seen.
+        """
+        if wish.prompt.strip():
+            return [wish.prompt] * len(plan.latents.starts)
+        unwanted = materials_in(wish.negative_prompt)
+        wanted = [event for event in wish.seen if event.material not in unwanted]
+        return [
+            describe([(event.action, event.material) for event in wanted if start <= event.time < end])
+            for start, end in self._spans(plan)
+        ]
+
     def _said(self, lines: Sequence[Line], plan: ClipWindows) -> Tensor:
         """Return tokens (N, W', W) of what is said in each window, as in training; the null where nothing is."""
-        length = plan.latents.width / self.config.frame_rate
         said = []
-        for number in plan.segments.starts:
-            start = number * self.config.segment_seconds
-            inside = [line.text for line in lines if line.start < start + length and line.end > start]
+        for start, end in self._spans(plan):
+            inside = [line.text for line in lines if line.start < end and line.end > start]
             said.append(self.encode_text(" ".join(inside)) if inside else self.network.null_transcript)
         return torch.stack(said)
+
+    def _spans(self, plan: ClipWindows) -> Iterator[tuple[float, float]]:
+        """Yield where each window starts and ends, in seconds of the clip."""
+        length = plan.latents.width / self.config.frame_rate
+        for number in plan.segments.starts:
+            start = number * self.config.segment_seconds
+            yield start, start + length
 
     def regions(self, wish: Wish, plan: ClipWindows, cues: Sequence[Cue], stretch: slice | None = None) -> list[Region]:
         """Return what holds in the stretches of `cues`, as far as they lie in `plan`, which covers `stretch`."""

@@ -169,7 +169,7 @@ class TextVideoPipeline:
     @torch.inference_mode()
     def read_events(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
         """Return what is seen to happen, sorted by time. Raises ModelError when this model reads no events."""
-        return read_events(self._track_reader, self._seen(features), self.config.video_fps)
+        return read_events(self.events, self._seen(features), self.config.video_fps)
 
     def _seen(self, features: VideoFeatures) -> FrameFeatures:
         """Return what an event reader looks at: one feature for each of the latents' frames."""
@@ -197,6 +197,10 @@ class TextVideoPipeline:
             tokens = still[:, None]
         beside = track[:, None].expand(-1, tokens.shape[1], -1).to(tokens.dtype)
         return replace(features, segments=torch.cat((tokens, beside), dim=2))
+
+    def _nameable(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
+        """Return what is seen to happen, for a network that is told of it in words alone."""
+        return () if self.events is None or self.takes_events else self.read_events(features)
 
     @property
     def takes_transcript(self) -> bool:
@@ -295,6 +299,7 @@ class TextVideoPipeline:
             negative_prompt=negative_prompt,
             transcript=tuple(sorted(transcript, key=lambda line: line.start)),
             ambient=ambient,
+            seen=self._nameable(features),
         )
         conditional, null = self.conditioner.known(wish, plan)
         latents = denoise(
