@@ -172,7 +172,7 @@ class TextVideoPipeline:
         return read_events(self.events, self._seen(features), self.config.video_fps)
 
     def _seen(self, features: VideoFeatures) -> FrameFeatures:
-        """Return what an event reader looks at: one feature for each of the latents' frames."""
+        """Return what an event reader looks at: one feature for each of the latents' frames, steered where they are."""
         values = features.segments[:, 0]
         strangeness = 0.0 if self.steering is None else self.steering.strangeness(values)
         return FrameFeatures(values=values, strangeness=strangeness)
