@@ -25,9 +25,8 @@ from foleykit.watermark.watermarker import PUBLIC
 
 SidecarState = Literal["same file", "changed file", "none"]
 
-
 _SUSPICIOUS = 0.01
-"""Chance at which a mark that is not found for certain is spoken of."""
+"""Chance below which a mark that is not certain is spoken of all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -234,7 +234,7 @@ def calibrated(score: float, decoys: NDArray[np.float64]) -> float:
     """Return the chance that the best agreement of an unrelated key reaches `score`, given that of `decoys` (K,).
 
     A best agreement is the largest of many standard normal values; how many independent ones, the median of the decoys
-    tells. They are more among the rarest.
+    tells; the rarer the score, the more there are.
     """
     usual, own = _upper_tail(float(np.median(decoys))), min(max(_upper_tail(score), 1e-300), 1 - 1e-12)
     growth = min((usual / own) ** _GROWTH, _MOST_GROWTH) if own < usual else 1.0

@@ -101,7 +101,7 @@ class Conditioner:
         shown = Conditioning(
             pictures=windows.to(self.device),
             sync=tokens.unflatten(2, (group, -1)).flatten(1, 2).to(self.device),
-            text=torch.stack([self.encode_text(text) for text in self._texts(wish, plan)]),
+            text=torch.stack([self.encode_text(text) for text in self._prompts(wish, plan)]),
             transcript=self._said(wish.transcript, plan) if wish.transcript else None,
             ambient=None if heard is None else heard.expand(len(windows), -1, -1),
         )
@@ -130,7 +130,7 @@ class Conditioner:
         kept[network.sync_width :][MATERIAL_CHANNELS] = 0
         return segments * kept
 
-    def _texts(self, wish: Wish, plan: ClipWindows) -> list[str]:
+    def _prompts(self, wish: Wish, plan: ClipWindows) -> list[str]:
         """Return the prompt of each window: the one that is wished or, without one, what is seen to happen there.
 
         What the negative prompt names is not said of anything that is seen.

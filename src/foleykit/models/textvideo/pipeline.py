@@ -198,8 +198,8 @@ class TextVideoPipeline:
         beside = track[:, None].expand(-1, tokens.shape[1], -1).to(tokens.dtype)
         return replace(features, segments=torch.cat((tokens, beside), dim=2))
 
-    def _nameable(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
-        """Return what is seen to happen, for a network that is told of it in words alone."""
+    def _told_in_words(self, features: VideoFeatures) -> tuple[SeenEvent, ...]:
+        """Return what is seen to happen, where the network is not told it outright by an event track."""
         return () if self.events is None or self.takes_events else self.read_events(features)
 
     @property
@@ -299,7 +299,7 @@ class TextVideoPipeline:
             negative_prompt=negative_prompt,
             transcript=tuple(sorted(transcript, key=lambda line: line.start)),
             ambient=ambient,
-            seen=self._nameable(features),
+            seen=self._told_in_words(features),
         )
         conditional, null = self.conditioner.known(wish, plan)
         latents = denoise(
