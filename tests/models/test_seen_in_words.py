@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import foleykit
+from foleykit.models.avldm.pipeline import AvLdmPipeline
 from foleykit.models.textvideo.pipeline import TextVideoPipeline, VideoFeatures
 from foleykit.world.config import WorldConfig
 from foleykit.world.prompts import SUBSTANCES, describe, materials_in
@@ -18,11 +19,12 @@ from foleykit.world.stream import make_take
 from foleykit.world.types import MATERIALS
 
 FPS = 25
+WEIGHTS = Path(foleykit.__file__).parent / "weights"
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> TextVideoPipeline:
-    return TextVideoPipeline.load(Path(foleykit.__file__).parent / "weights" / "tiny-textvideo")
+    return TextVideoPipeline.load(WEIGHTS / "tiny-textvideo")
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,20 @@ def test_no_prompt_is_the_prompt_of_what_is_seen(
     assert materials_in(words)
     np.testing.assert_array_equal(sound(pipeline, features), sound(pipeline, features, prompt=words))
     assert not np.array_equal(sound(pipeline, features), sound(pipeline, features, prompt="cloth rolling"))
+
+
+def test_both_models_see_the_same_in_strange_pictures_and_are_as_sure_of_it(
+    pipeline: TextVideoPipeline, places: Sequence[NDArray[np.uint8]]
+) -> None:
+    upside_down_negative = 255 - places[0][:, ::-1]
+    features, base = encoded(pipeline, upside_down_negative), AvLdmPipeline.load(WEIGHTS / "tiny-avldm")
+    theirs = base.encode([upside_down_negative])
+    assert features.strangeness == theirs.strangeness > 0
+    events = pipeline.read_events(features)
+    assert events == base.read_events(theirs)
+    assert len({event.confidence for event in events}) > 1
+    beginning = pipeline.beginning(features, 2.0)
+    assert beginning.evidence is not None and len(beginning.evidence) == len(beginning.segments)
 
 
 def test_every_window_is_told_what_is_seen_in_it(

@@ -161,9 +161,9 @@ def test_what_is_stored_is_what_the_pipeline_sees_and_hears(parts: Path, shards:
         latents = frozen.codec.encode(torch.from_numpy(waveform)[None, None])[0]
     torch.testing.assert_close(batch.latents[0], latents, atol=5e-3, rtol=5e-3)
     frames, pictures = opened.frames_at(1, list(range(25))), opened.frames_at(1, [0, 3, 6, 9, 12, 15, 18, 21])
-    seen, segments = frozen.sight.encode([frames], [pictures], 2)
-    torch.testing.assert_close(batch.conditioning.pictures[0], seen, atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(batch.conditioning.sync[0], segments.flatten(0, 1), atol=5e-3, rtol=5e-3)
+    seen = frozen.sight.encode([frames], [pictures], 2)
+    torch.testing.assert_close(batch.conditioning.pictures[0], seen.pictures, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(batch.conditioning.sync[0], seen.segments.flatten(0, 1), atol=5e-3, rtol=5e-3)
 
 
 def test_a_clip_has_its_own_texts_and_the_ambience_of_a_neighbour(parts: Path, shards: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,20 @@ Chunks = Iterable[NDArray[np.uint8]]
 """Frames (t, H, W, 3) in a row, a few at a time."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sighting:
+    """What was seen of a video, on the CPU."""
+
+    pictures: Tensor
+    """(P, W)"""
+    segments: Tensor
+    """(S, G, W) G synchronisation tokens of each stretch."""
+    evidence: Tensor | None = None
+    """(S,) logits that something begins to sound, before `encoders.visual.steering` makes them clear."""
+    strangeness: float = 0.0
+    """How unlike the training videos it looks, 0 to 1."""
+
+
 class TwoRateSight:
     """One encoder for both: its features frame by frame are the timing, their means over some frames the pictures."""
 
@@ -41,15 +56,20 @@ class TwoRateSight:
         self.device = device
         self.stride = round(encoder.config.fps / picture_fps)
 
-    def encode(self, frames: Chunks, pictures: Chunks, num_segments: int) -> tuple[Tensor, Tensor]:
-        """Return means (P, W) and features (S, 1, W), one for each frame; the last is held up to `num_segments`.
+    def encode(self, frames: Chunks, pictures: Chunks, num_segments: int) -> Sighting:
+        """Return features as segments (S, 1, W), one for each frame, and as pictures their means (P, W).
 
-        `pictures` are not looked at. Raises InputError without a frame.
+        The last frame is held up to `num_segments`. `pictures` are not looked at. Raises InputError without a frame.
         """
-        features = seen_features(self.encoder, self.steering, frames, self.device).told
-        missing = max(num_segments - len(features), 0)
-        features = torch.cat((features, features[-1:].expand(missing, -1)))
-        return picture_means(features, self.stride), features[:, None]
+        seen = seen_features(self.encoder, self.steering, frames, self.device)
+        kept = torch.arange(max(num_segments, len(seen.told))).clamp(max=len(seen.told) - 1)
+        features = seen.told[kept]
+        return Sighting(
+            pictures=picture_means(features, self.stride),
+            segments=features[:, None],
+            evidence=None if seen.evidence is None else seen.evidence[kept],
+            strangeness=seen.strangeness,
+        )
 
 
 def picture_means(features: Tensor, stride: int) -> Tensor:
@@ -66,13 +86,13 @@ class ClipSynchformerSight:
         self.sync = frozen(sync, device)
         self.device = device
 
-    def encode(self, frames: Chunks, pictures: Chunks, num_segments: int) -> tuple[Tensor, Tensor]:
+    def encode(self, frames: Chunks, pictures: Chunks, num_segments: int) -> Sighting:
         """Return embeddings (P, W) of `pictures` and tokens (S, 8, W) of `num_segments` stretches of `frames`.
 
         Either comes in any size. The last frame is held where there are too few. Raises InputError without a picture or
         without a frame.
         """
-        return self.embeddings(pictures), self.tokens(frames, num_segments)
+        return Sighting(pictures=self.embeddings(pictures), segments=self.tokens(frames, num_segments))
 
     @torch.inference_mode()
     def embeddings(self, pictures: Chunks) -> Tensor:

@@ -37,6 +37,10 @@ class VideoFeatures:
     """(S, G, W) G synchronisation tokens of each stretch of video, one stretch every `segment_seconds`"""
     seconds: float
     """Length of the video; the features may reach beyond it, where its last picture was held."""
+    evidence: Tensor | None = None
+    """(S,) logits that something begins to sound, as faint as they were before steering."""
+    strangeness: float = 0.0
+    """How unlike the training videos it looks, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -26,7 +26,6 @@ from foleykit.diffusion.held import Held
 from foleykit.diffusion.windows import WindowPlan, touching
 from foleykit.encoders.text.readers import Reader, load_reader
 from foleykit.encoders.visual.sights import Sight, load_sight, picture_means
-from foleykit.encoders.visual.steering import OnsetSteering, load_steering
 from foleykit.models.events import FILE_NAME as EVENTS_FILE
 from foleykit.models.events import EventReader, SeenEvent, load_events, read_events, told_track
 from foleykit.models.textvideo.conditions import Conditioner, VideoFeatures, Wish, lasting
@@ -54,7 +53,6 @@ class TextVideoPipeline:
         sight: Sight,
         reader: Reader,
         events: EventReader | None = None,
-        steering: OnsetSteering | None = None,
         library: Sequence[AmbientClip] = (),
         device: str = "cpu",
     ) -> None:
@@ -66,7 +64,6 @@ class TextVideoPipeline:
         self.sight = sight
         self.reader = reader
         self.events = events
-        self.steering = steering
         self.library = tuple(library)
         self.conditioner = Conditioner(
             config, network=self.network, codec=self.codec, reader=reader, device=self.device
@@ -96,7 +93,6 @@ class TextVideoPipeline:
             ),
             reader=load_reader(config.words or config.clip, folder, device=device, dtype=dtype),
             events=load_events(folder, config.network.sync_width) if has_reader else None,
-            steering=load_steering(folder, config.network.sync_width),
             library=load_library(folder / "ambient", config.sample_rate) if config.network.has_ambient else (),
             device=device,
         )
@@ -147,18 +143,26 @@ class TextVideoPipeline:
         """
         # Shots move windows, but not the end of the last one.
         plan = plan_clip(self.config, seconds)
-        seen, segments = self.sight.encode(frames, pictures, plan.segments.length)
-        return VideoFeatures(pictures=lasting(seen, plan.pictures.length), segments=segments, seconds=seconds)
+        seen = self.sight.encode(frames, pictures, plan.segments.length)
+        return VideoFeatures(
+            pictures=lasting(seen.pictures, plan.pictures.length),
+            segments=seen.segments,
+            seconds=seconds,
+            evidence=seen.evidence,
+            strangeness=seen.strangeness,
+        )
 
     def beginning(self, features: VideoFeatures, seconds: float) -> VideoFeatures:
         """Return the features of the first `seconds`, or all of them where the video is no longer."""
         if seconds >= features.seconds:
             return features
         lengths = self.config.sequence_lengths(seconds)
-        return VideoFeatures(
+        return replace(
+            features,
             pictures=features.pictures[: lengths.pictures],
             segments=features.segments[: lengths.segments],
             seconds=seconds,
+            evidence=None if features.evidence is None else features.evidence[: lengths.segments],
         )
 
     @property
@@ -173,9 +177,9 @@ class TextVideoPipeline:
 
     def _seen(self, features: VideoFeatures) -> FrameFeatures:
         """Return what an event reader looks at: one feature for each of the latents' frames, steered where they are."""
-        values = features.segments[:, 0]
-        strangeness = 0.0 if self.steering is None else self.steering.strangeness(values)
-        return FrameFeatures(values=values, strangeness=strangeness)
+        return FrameFeatures(
+            values=features.segments[:, 0], evidence=features.evidence, strangeness=features.strangeness
+        )
 
     @property
     def _track_reader(self) -> EventReader | None:
