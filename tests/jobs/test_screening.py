@@ -16,7 +16,7 @@ from foleykit.audio.files import read_waveform, write_waveform
 from foleykit.audio.voice import PROGRAM, EspeakVoice
 from foleykit.cli.generate import show
 from foleykit.data.corpora.planted import music, speech
-from foleykit.jobs.adapters import AvLdmAdapter
+from foleykit.jobs.adapters.avldm import AvLdmAdapter
 from foleykit.jobs.generate import GenerateRequest, GenerateResult, generate
 from foleykit.jobs.load import load
 from foleykit.jobs.pipeline import FoleyPipeline
