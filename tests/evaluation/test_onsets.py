@@ -79,6 +79,16 @@ def test_very_short_sounds_are_heard_to_the_end(length: int) -> None:
     assert ((times >= 0) & (times <= length / RATE)).all()
 
 
+@pytest.mark.parametrize("gap", [0.05, 0.12])
+def test_no_two_onsets_lie_closer_than_the_gap(gap: float) -> None:
+    config = OnsetConfig(min_gap_seconds=gap)
+    for seed in range(12):
+        waveform, times = blows(seed)
+        noise = np.random.default_rng(1000 + seed).standard_normal(len(waveform)).astype(np.float32)
+        onsets = onset_candidates(waveform + 0.003 * noise, RATE, config).times
+        assert len(onsets) >= len(times) / 2 and np.diff(onsets).min() >= gap
+
+
 def test_gain_does_not_change_the_onsets() -> None:
     waveform, _ = blows(3)
     np.testing.assert_allclose(detect_onsets(0.5 * waveform, RATE), detect_onsets(waveform, RATE), atol=0.004)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +100,7 @@ def onset_course(
     excess = flux - _running_median(flux, round(config.median_seconds / config.hop_seconds))
     peaks = _separate_peaks(excess, round(config.min_gap_seconds / config.hop_seconds))
     times = np.array([_attack_time(samples, peak * config.hop_seconds) for peak in peaks], dtype=np.float64)
-    order = np.argsort(times, kind="stable")
+    order = _separate_times(times, config.min_gap_seconds)
     candidates = OnsetCandidates(times=times[order], strengths=excess[peaks][order].astype(np.float64))
     course, reach = flux.copy(), round((config.lag_seconds + config.window_seconds / 2) / config.hop_seconds) + 1
     course[:reach] = course[max(0, len(course) - reach) :] = 0
@@ -156,6 +157,19 @@ def _separate_peaks(values: NDArray[np.float32], min_gap: int) -> NDArray[np.int
             kept.append(frame)
             taken[max(0, frame - min_gap + 1) : frame + min_gap] = True
     return np.array(kept, dtype=np.int64)
+
+
+def _separate_times(times: NDArray[np.float64], min_gap: float) -> list[int]:
+    """Return which of `times` (N,), strongest first, lie no closer than `min_gap` to a stronger one, in order of time.
+
+    Two peaks of the flux may belong to one attack, and are then moved to it both.
+    """
+    kept: list[tuple[float, int]] = []
+    for index, time in enumerate(times.tolist()):
+        place = bisect(kept, (time, index))
+        if all(abs(time - near) >= min_gap for near, _ in kept[max(0, place - 1) : place + 1]):
+            kept.insert(place, (time, index))
+    return [index for _, index in kept]
 
 
 def _attack_time(samples: NDArray[np.float32], peak_seconds: float) -> float:
