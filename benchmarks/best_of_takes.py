@@ -29,8 +29,8 @@ from foleykit.evaluation.clips import cut_clips
 from foleykit.evaluation.metrics.intervals import bootstrap_percentile
 from foleykit.evaluation.metrics.onset_f1 import OnsetCounts, onset_counts
 from foleykit.evaluation.metrics.sync_score import sync_score
-from foleykit.evaluation.onsets import detect_onsets, onset_course
-from foleykit.evaluation.real import RealProtocol, recorded_videos
+from foleykit.evaluation.onsets import onset_course
+from foleykit.evaluation.real import RealProtocol, recorded_onsets, recorded_videos
 from foleykit.evaluation.truth import clip_truth
 from foleykit.evaluation.visual_impacts import VisualImpactConfig, impact_envelope
 from foleykit.jobs.load import load
@@ -94,7 +94,7 @@ def real_cases(videos: Path, max_seconds: float) -> Iterator[Case]:
             continue
         own, rate = read_waveform(path, seconds=max_seconds, mono=True)
         seconds = min(float(info.duration), own.shape[1] / rate, max_seconds)
-        onsets = detect_onsets(own[0, : int(seconds * rate)], rate, protocol.reference_onsets)
+        onsets = recorded_onsets(path, own[0, : int(seconds * rate)], rate, protocol.reference_onsets)
         if len(onsets):
             yield Case(video=info, seconds=seconds, onsets=onsets, ignored_spans=np.zeros((0, 2)), tolerance=0.1)
 

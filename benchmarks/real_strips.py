@@ -18,6 +18,7 @@ from foleykit.audio.files import read_waveform
 from foleykit.audio.plot import Mark, Row, frame_strip, sheet, spectrogram, spectrogram_ticks
 from foleykit.evaluation.metrics.onset_f1 import onset_counts
 from foleykit.evaluation.onsets import detect_onsets
+from foleykit.evaluation.real import recorded_onsets
 from foleykit.jobs.generate import GenerateRequest, generate
 from foleykit.jobs.soundtrack import Settings
 from foleykit.video.io import VideoReader
@@ -68,7 +69,7 @@ def draw(video: Path, sound: Path, path: Path) -> None:
         strip = frame_strip(frames, np.arange(len(frames)) / fps, seconds, width=WIDTH, height=FRAME_HEIGHT)
         rows.append(Row(label=SHOWN[video.name], picture=strip))
     if own is not None:
-        reference = detect_onsets(own[0][0], own[1])
+        reference = recorded_onsets(video, own[0][0], own[1])
         counts = onset_counts(reference, onsets, tolerance=0.1)
         rows.append(row(f"recorded, {len(reference)} onsets", *own, reference, RECORDED))
         words += f", {counts.num_matched} within 100 ms of one recorded (F1 {counts.f1:.2f})"

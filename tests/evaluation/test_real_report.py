@@ -20,6 +20,8 @@ from foleykit.evaluation.real import (
     TIME_SHIFTED,
     RealProtocol,
     evaluate_real,
+    labelled_onsets,
+    recorded_onsets,
     recorded_videos,
 )
 from foleykit.evaluation.visual_impacts import VisualImpactConfig
@@ -79,6 +81,29 @@ def test_a_sound_agrees_with_itself_and_not_by_chance(videos: Path) -> None:
     assert own["agreement_100ms_mean"].value == 1
     assert own["envelope_correlation"].value == pytest.approx(1)
     assert abs(shifted["envelope_correlation"].value) < 0.3 and abs(other["envelope_correlation"].value) < 0.3
+
+
+def test_what_a_person_has_labelled_counts_instead_of_what_is_detected(videos: Path, tmp_path: Path) -> None:
+    for path in videos.iterdir():
+        shutil.copy(path, tmp_path)
+    assert labelled_onsets(tmp_path / "clip0.mkv") is None
+    times = recorded_onsets(tmp_path / "clip0.mkv", clicks(0), RATE)
+    labels = tmp_path / "clip0.times.csv"
+    labels.write_text("".join(f"{time:.3f},metal hit static\n" for time in [99.0, *times[1:]]), encoding="utf-8")
+    np.testing.assert_allclose(recorded_onsets(tmp_path / "clip0.mkv", clicks(0), RATE), times[1:], atol=5e-4)
+    found = evaluate_real(recorded_videos(tmp_path), tmp_path, protocol=QUICK).protocol["videos"]
+    assert found["clip0.mkv"]["is_labelled"] and not found["clip1.mkv"]["is_labelled"]
+    assert found["clip0.mkv"]["num_reference"] == len(times) - 1
+    assert found["clip0.mkv"]["f1_100ms"] == pytest.approx(2 * (len(times) - 1) / (2 * len(times) - 1))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"), [("time,what", "a time in seconds"), ("", "a time"), ("-1,hit", "0 s or")]
+)
+def test_a_label_without_a_time_is_named_with_its_line(tmp_path: Path, line: str, expected: str) -> None:
+    (tmp_path / "clip.times.csv").write_text(f"0.5,hit\n{line}\n", encoding="utf-8")
+    with pytest.raises(MediaError, match=f"clip.times.csv, line 2: .*{expected}"):
+        labelled_onsets(tmp_path / "clip.mp4")
 
 
 def test_flow_is_a_row_of_its_own_and_finds_nothing_in_black_pictures(videos: Path) -> None:

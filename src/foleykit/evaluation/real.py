@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ from foleykit.evaluation.report import Report, Row
 from foleykit.evaluation.visual_impacts import VisualImpactConfig, visual_impacts
 
 PARTNER_SUFFIXES = (".wav", ".flac", *VIDEO_SUFFIXES)
+
+TIMES_SUFFIX = ".times.csv"
+"""Of a file beside a video, of the same stem, with onset times that a person has labelled."""
 
 RECORDED = "recorded"
 """What the column `sound` of a folder's metadata.csv begins with where the sound is the scene's own."""
@@ -59,6 +63,8 @@ class _Heard:
     name: str
     seconds: float
     reference: NDArray[np.float64]
+    is_labelled: bool
+    """Whether a person has said when the recorded onsets are."""
     generated: NDArray[np.float64]
     impacts: NDArray[np.float64]
     """What optical flow alone suggests; empty when it is left out."""
@@ -89,16 +95,53 @@ def recorded_videos(folder: Path) -> list[Path]:
     return [path for path in videos if path.name in recorded]
 
 
+def labelled_onsets(video: Path) -> NDArray[np.float64] | None:
+    """Return the times (N,) in seconds that a person has labelled, sorted; None where none lie beside `video`.
+
+    They stand in the first column of STEM.times.csv, without a heading; what follows them says what was heard. Raises
+    MediaError where a line does not begin with a time.
+    """
+    table = video.with_suffix(TIMES_SUFFIX)
+    if not table.is_file():
+        return None
+    times = []
+    with table.open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.reader(file), start=1):
+            try:
+                time = float(row[0])
+            except (IndexError, ValueError):
+                raise MediaError(f"{table}, line {number}: expected a time in seconds, got {','.join(row)!r}") from None
+            if not 0 <= time < math.inf:
+                raise MediaError(f"{table}, line {number}: a time is 0 s or more, not {row[0]}")
+            times.append(time)
+    return np.sort(np.array(times, dtype=np.float64))
+
+
+def recorded_onsets(
+    video: Path, waveform: NDArray[np.float32], sample_rate: int, config: OnsetConfig = OnsetConfig()
+) -> NDArray[np.float64]:
+    """Return when something begins to sound in `video`, in seconds (N,): by a person's labels or else by the detector.
+
+    `waveform` (S,) is its own sound from the beginning; later labels are left out. Raises MediaError as
+    `labelled_onsets` does.
+    """
+    labelled = labelled_onsets(video)
+    if labelled is None:
+        return detect_onsets(waveform, sample_rate, config)
+    return labelled[labelled < len(waveform) / sample_rate]
+
+
 def evaluate_real(
     videos: Sequence[Path], generated: Path, *, protocol: RealProtocol = RealProtocol(), progress: Progress = no_report
 ) -> Report:
     """Return how generated onsets agree with those of the videos' own sound, beside chance.
 
     `generated` holds one sound or video file of the same stem per video of `videos`; videos without sound, without
-    onsets or without a generated partner are named in the protocol and left out. Chance: the same generated onsets
+    onsets or without a generated partner are named in the protocol and left out. Labels beside a video are believed
+    rather than the detector (`recorded_onsets`). Chance: the same generated onsets
     shifted in time around the video, and those of all other videos. F1 is micro-averaged; intervals redraw videos.
 
-    Raises MediaError when fewer than two videos can be compared.
+    Raises MediaError when fewer than two videos can be compared and where labels cannot be read.
     """
     heard: list[_Heard] = []
     left_out: dict[str, str] = {}
@@ -134,7 +177,7 @@ def _listen(path: Path, generated: Path, protocol: RealProtocol) -> _Heard | str
         return f"no sound of its own ({error})"
     made, made_rate = read_waveform(partner, seconds=protocol.max_seconds, mono=True)
     seconds = min(own.shape[1] / own_rate, made.shape[1] / made_rate)
-    reference = detect_onsets(own[0, : int(seconds * own_rate)], own_rate, protocol.reference_onsets)
+    reference = recorded_onsets(path, own[0, : int(seconds * own_rate)], own_rate, protocol.reference_onsets)
     if not len(reference):
         return "no onset in its own sound"
     onsets = detect_onsets(made[0, : int(seconds * made_rate)], made_rate, protocol.generated_onsets)
@@ -146,6 +189,7 @@ def _listen(path: Path, generated: Path, protocol: RealProtocol) -> _Heard | str
         name=path.name,
         seconds=seconds,
         reference=reference,
+        is_labelled=path.with_suffix(TIMES_SUFFIX).is_file(),
         generated=onsets,
         impacts=visual_impacts(path, seconds=seconds, config=protocol.impacts) if protocol.impacts else np.zeros(0),
         reference_db=levels[0],
@@ -265,6 +309,7 @@ def _describe(
         video.name: {
             "seconds": round(video.seconds, 3),
             "num_reference": len(video.reference),
+            "is_labelled": video.is_labelled,
             "num_generated": len(video.generated),
             **{column: _f1(table[row][[index]]) for column, row in columns.items()},
             "envelope_correlation": float(envelopes[GENERATED][index]),
