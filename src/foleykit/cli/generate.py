@@ -144,7 +144,7 @@ class Args:
 def run(args: Args) -> None:
     """Give one video a soundtrack, in time with what is seen."""
     from foleykit.core.errors import UsageError
-    from foleykit.core.memory import return_large_blocks
+    from foleykit.core.memory import giving_back
     from foleykit.core.ranges import parse_range
     from foleykit.jobs.credentials import Certificate
     from foleykit.jobs.cues import read_cues
@@ -212,9 +212,8 @@ def run(args: Args) -> None:
         dtype=args.dtype,
         overwrite=args.overwrite,
     )
-    return_large_blocks()
     with progress(quiet=args.quiet) as report:
-        result = generate(request, report=report)
+        result = generate(request, report=giving_back(report))
     show(result, as_json=args.json, verbose=args.verbose, quiet=args.quiet, shows_seed=request.draws_seed)
 
 
