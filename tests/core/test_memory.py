@@ -23,7 +23,7 @@ if "return" in sys.argv:
     report = giving_back(report)
 np.ones(30 * 2**20, np.uint8)
 before = resident_mb()
-blocks = [np.ones(10 * 2**20, np.uint8) for _ in range(10)]
+blocks = [np.ones(3 * 2**20, np.uint8) for _ in range(32)]
 del blocks[:-1]
 report("look", 0.5)
 assert heard == [("look", 0.5)]
