@@ -24,6 +24,7 @@ def steering() -> OnsetSteering:
     onset.bias.data[:] = -2.0
     fitted = OnsetSteering(WIDTH)
     fitted.fit_(onset, torch.randn(4000, WIDTH, generator=generator), torch.randn(4000, generator=generator))
+    fitted.rule.data[:] = torch.tensor([2.0, 1.0])
     return fitted.requires_grad_(False)
 
 
@@ -67,8 +68,9 @@ def test_steered_features_say_what_was_decided_and_nothing_else_of_them_changes(
     steered = seen.told
     said = steering.onset(steered)[:, 0]
     mean, deviation = steering.contact
-    evidence = logits + 2 * (contact - mean) / deviation
-    expected = clear_onsets(evidence)
+    weight, threshold = steering.rule.tolist()
+    evidence = logits + weight * (contact - mean) / deviation
+    expected = clear_onsets(evidence, threshold)
     # How faint the sign was is kept beside it.
     assert seen.evidence is not None and torch.allclose(seen.evidence, evidence, atol=1e-4)
     assert torch.allclose(said, expected, atol=1e-4) and float(said[40]) == pytest.approx(4, abs=1e-4)
@@ -80,7 +82,7 @@ def test_steered_features_say_what_was_decided_and_nothing_else_of_them_changes(
 def test_of_onsets_within_reach_the_strongest_stays_and_faint_ones_go() -> None:
     evidence = torch.full((60,), -3.0)
     evidence[[10, 12, 30, 50, 59]] = torch.tensor([2.0, 3.0, 0.9, 1.1, 5.0])
-    clear = clear_onsets(evidence)
+    clear = clear_onsets(evidence, 1.0)
     assert (clear == 4.0).nonzero()[:, 0].tolist() == [12, 50, 59]
     assert float(clear[11]) == float(clear[13]) == 1.0 and float(clear[30]) == float(clear[0]) == -4.0
 

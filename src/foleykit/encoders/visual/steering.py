@@ -16,10 +16,10 @@ from foleykit.encoders.visual.two_rate import TwoRateEncoder, VideoLooks, featur
 
 FILE_NAME = "steering.safetensors"
 
-_CONTACT_WEIGHT = 2.0
+_CONTACT_WEIGHT = 1.0
 """Logits of an onset that one standard deviation of the contact evidence counts for."""
-_THRESHOLD = 1.0
-"""Least evidence of an onset, in logits: the onset head's best on held-out places of the world."""
+_THRESHOLD = 1.9
+"""Least evidence of an onset, in logits: where few onsets are made of real footage in which nothing is struck."""
 _REACH = 3
 """Frames to either side among which an onset is the strongest."""
 _SHAPE = (-1.5, 1.0, 4.0, 1.0, -1.5)
@@ -52,6 +52,8 @@ class OnsetSteering(nn.Module):
         """(D, D), which makes mean features of training videos vary alike in all directions."""
         self.contact = nn.Parameter(torch.tensor([0.0, 1.0]))
         """Mean and standard deviation of the contact evidence in training videos."""
+        self.rule = nn.Parameter(torch.tensor([_CONTACT_WEIGHT, _THRESHOLD]))
+        """What a deviation of the contact evidence counts for, and the least evidence of an onset, in logits."""
 
     def forward(self, features: Tensor, contact: Tensor) -> VideoFeatures:
         """Return features (T, D) and what they become by their frames' evidence of contact (T,).
@@ -62,9 +64,9 @@ class OnsetSteering(nn.Module):
         logits = self.onset(features).squeeze(-1)
         if share == 0:
             return VideoFeatures(values=features, evidence=logits)
-        mean, deviation = self.contact
-        evidence = logits + share * _CONTACT_WEIGHT * (contact - mean) / deviation
-        steered = moved(features, self.onset, share * (clear_onsets(evidence) - logits))
+        (mean, deviation), (weight, threshold) = self.contact, self.rule
+        evidence = logits + share * weight * (contact - mean) / deviation
+        steered = moved(features, self.onset, share * (clear_onsets(evidence, float(threshold)) - logits))
         return VideoFeatures(values=features, steered=steered, evidence=evidence, strangeness=share)
 
     def strangeness(self, features: Tensor) -> float:
@@ -88,10 +90,10 @@ def moved(features: Tensor, onset: nn.Linear, change: Tensor) -> Tensor:
     return features + change[:, None] * (onset.weight[0] / onset.weight.square().sum())
 
 
-def clear_onsets(evidence: Tensor) -> Tensor:
-    """Return logits (T,) of clear onsets at the peaks of `evidence` (T,) and of none elsewhere."""
+def clear_onsets(evidence: Tensor, threshold: float = _THRESHOLD) -> Tensor:
+    """Return logits (T,) of clear onsets at the peaks of `evidence` (T,) above `threshold` and of none elsewhere."""
     around = nn.functional.max_pool1d(evidence[None], 2 * _REACH + 1, stride=1, padding=_REACH)[0]
-    is_peak = (evidence >= around) & (evidence > _THRESHOLD)
+    is_peak = (evidence >= around) & (evidence > threshold)
     shaped = torch.full_like(evidence, _BETWEEN)
     middle = len(_SHAPE) // 2
     for peak in is_peak.nonzero()[:, 0].tolist():
