@@ -17,7 +17,7 @@ from foleykit.core.checkpoint import save_weights
 from foleykit.core.config import from_dict, save_config, to_dict
 from foleykit.core.errors import ConfigError, InputError, ModelError
 from foleykit.core.ranges import Reroll
-from foleykit.core.types import AudioBatch, GeneratorBatch, SimilarityBatch, SketchBatch, VideoBatch
+from foleykit.core.types import AudioBatch, GeneratorBatch, SimilarityBatch, VideoBatch
 from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.steering import OnsetSteering
 from foleykit.encoders.visual.two_rate import CHUNK_FRAMES, TwoRateEncoder
@@ -28,8 +28,6 @@ from foleykit.models.avldm.objective import (
     CodecObjective,
     GeneratorObjective,
     SimilarityObjective,
-    SketchObjective,
-    SupervisedEncoder,
     VideoObjective,
     VocoderObjective,
     heatmap_error,
@@ -103,33 +101,6 @@ def test_the_video_encoder_learns_one_batch() -> None:
         ambience=torch.randint(0, 2, (2, 11)).float(),
     )
     assert learns(VideoObjective(TwoRateEncoder(CONFIG.video)), batch)
-
-
-def test_sketches_teach_onsets_and_leave_the_world_and_the_heads_as_they_were() -> None:
-    torch.manual_seed(0)
-    batch = SketchBatch(
-        frames=torch.rand(4, 20, 3, 32, 32),
-        onset=(torch.rand(4, 20) > 0.8).float(),
-        contact=(torch.rand(4, 20, 4, 4) > 0.95).float(),
-        num_world=2,
-    )
-
-    def taught(distillation_weight: float) -> tuple[SupervisedEncoder, float]:
-        torch.manual_seed(1)
-        model = SupervisedEncoder(TwoRateEncoder(CONFIG.video))
-        before = {name: value.clone() for name, value in model.state_dict().items()}
-        objective = SketchObjective(model, distillation_weight=distillation_weight)
-        assert learns(objective, batch, steps=120)
-        after = model.state_dict()
-        assert all(torch.equal(after[name], value) for name, value in before.items() if name.startswith("heads."))
-        assert not torch.equal(after["encoder.project.weight"], before["encoder.project.weight"])
-        return model, objective(batch, torch.Generator()).parts["drift"].item()
-
-    (held, drift), (_, free_drift) = taught(30.0), taught(0.0)
-    assert drift < 0.3 * free_drift
-    logits = held(batch.frames).onset[batch.num_world :]
-    is_onset = batch.onset[batch.num_world :] == 1
-    assert logits[is_onset].mean() > logits[~is_onset].mean() + 1
 
 
 def test_the_error_of_a_heat_map_falls_with_every_peak_found_and_every_false_one_dropped() -> None:

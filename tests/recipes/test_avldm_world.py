@@ -82,27 +82,6 @@ def test_a_contact_is_hottest_in_its_cell_and_frame_and_unseen_ones_leave_no_hea
     assert heat[[4, 6], 1, 3].tolist() == pytest.approx([0.6, 0.6]) and heat[10:].max() == 0
 
 
-def test_sketches_stand_behind_the_clips_of_the_world_with_their_own_onsets() -> None:
-    pytest.importorskip("cv2", reason="sketches need OpenCV: pip install 'foleykit[train]'")
-    from foleykit.recipes.avldm_sketch_batches import SketchBatches, sketch_textures
-
-    video = replace(
-        stated_video(draw_place("train", np.random.default_rng(0))[0]),
-        frames=np.random.default_rng(0).integers(0, 255, (250, 32, 32, 3), np.uint8),
-    )
-    world = VideoBatches(videos=[video], sounds=None, config=debug(), batch_size=2, device="cpu", num_frames=20)
-    batches = SketchBatches(world=world, textures=sketch_textures([video], 0), num_sketches=6)
-    first, again, other = batches(3), batches(3), batches(4)
-    assert first.num_world == 2 and first.frames.shape == (8, 20, 3, 32, 32)
-    torch.testing.assert_close(first.frames[:2], world(3).frames)
-    assert torch.equal(first.frames, again.frames) and torch.equal(first.onset, again.onset)
-    assert not torch.equal(first.frames[2:], other.frames[2:])
-    sketched = torch.cat([batches(step).onset[2:] for step in range(4)])
-    heated = torch.cat([batches(step).contact[2:] for step in range(4)])
-    assert (sketched == 1).any() and not (sketched == 1).any(dim=1).all()
-    assert (heated.amax(dim=(2, 3))[sketched == 1] == 1).all()
-
-
 def test_a_crop_moves_and_drops_what_is_seen_as_it_does_the_picture() -> None:
     """The cell of a marked pixel, of its event and of its surface stay one cell."""
     frames = np.zeros((1, 96, 96, 3), np.uint8)

@@ -88,7 +88,7 @@ class StartedArgs(StagedArgs):
 @dataclass(frozen=True, kw_only=True)
 class AvLdmArgs(StartedArgs):
     stage: Annotated[
-        Literal["codec", "video", "sketches", "vocoder", "decoder", "generator", "similarity", "all"],
+        Literal["codec", "video", "vocoder", "decoder", "generator", "similarity", "all"],
         Option(help="A stage builds on those before it; all runs them in turn."),
     ] = "all"
     ambient: Annotated[

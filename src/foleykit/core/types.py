@@ -86,20 +86,6 @@ class VideoBatch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SketchBatch:
-    """Clips of the world, then sketches."""
-
-    frames: Tensor
-    """(B, T, 3, H, W) in [0, 1]"""
-    onset: Tensor
-    """(B, T) in [0, 1]: 1 at a frame with an on-screen onset, less beside it."""
-    contact: Tensor
-    """(B, T, C, C) in [0, 1]: where and when an impact is seen."""
-    num_world: int
-    """Clips of the world."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class GeneratorBatch:
     latents: Tensor
     """(B, D, L) of the mixture"""

@@ -19,7 +19,7 @@ from foleykit.encoders.visual.steering import OnsetSteering
 from foleykit.encoders.visual.two_rate import TwoRateEncoder, features_of
 from foleykit.models.avldm.config import AvLdmConfig
 from foleykit.models.avldm.network import Denoiser
-from foleykit.models.avldm.objective import SupervisedEncoder
+from foleykit.models.avldm.objective import VideoObjective
 from foleykit.models.events import FILE_NAME as EVENTS
 from foleykit.models.events import EventReader
 from foleykit.recipes.avldm_run import TrainArgs, config_of, trained
@@ -58,7 +58,7 @@ def bundle(args: TrainArgs, destination: Path) -> None:
 
 def fitted_steering(args: TrainArgs, config: AvLdmConfig, codec: MelVae, encoder: TwoRateEncoder) -> OnsetSteering:
     """Return what turns the features of footage unlike the training videos, by the trained onset head."""
-    supervised = trained(SupervisedEncoder(TwoRateEncoder(config.video)), args, "sketches")
+    supervised = trained(VideoObjective(TwoRateEncoder(config.video)).model, args, "video")
     means = [
         torch.from_numpy(np.float32(video.features)).mean(dim=0) for video in encoded(args, "train", codec, encoder)
     ]
@@ -76,7 +76,7 @@ def fitted_events(args: TrainArgs, config: AvLdmConfig, codec: MelVae, encoder: 
 
     How sure it may be is learnt from the held-out videos: the encoder knows the others better than any to come.
     """
-    supervised = trained(SupervisedEncoder(TwoRateEncoder(config.video)), args, "sketches")
+    supervised = trained(VideoObjective(TwoRateEncoder(config.video)).model, args, "video")
     videos = encoded(args, "train", codec, encoder)
     features, track = (
         _float(np.concatenate([getattr(video, name) for video in videos])) for name in ("features", "track")

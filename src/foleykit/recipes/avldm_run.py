@@ -18,13 +18,12 @@ from foleykit.recipes.run_args import RunArgs
 from foleykit.recipes.stage_defaults import StageDefaults
 from foleykit.training.loop import Run, TrainingConfig, fit, write_settings
 
-Stage = Literal["codec", "video", "sketches", "vocoder", "decoder", "generator", "similarity"]
-STAGES: tuple[Stage, ...] = ("codec", "video", "sketches", "vocoder", "decoder", "generator", "similarity")
+Stage = Literal["codec", "video", "vocoder", "decoder", "generator", "similarity"]
+STAGES: tuple[Stage, ...] = ("codec", "video", "vocoder", "decoder", "generator", "similarity")
 
 DEFAULTS: Mapping[Stage, StageDefaults] = {
     "codec": StageDefaults(num_steps=2200, batch_size=24, learning_rate=1e-3),
     "video": StageDefaults(num_steps=4700, batch_size=16, learning_rate=2e-3),
-    "sketches": StageDefaults(num_steps=1400, batch_size=12, learning_rate=6e-4),
     "vocoder": StageDefaults(num_steps=2000, batch_size=16, learning_rate=1e-3),
     "decoder": StageDefaults(num_steps=1200, batch_size=16, learning_rate=5e-4),
     "generator": StageDefaults(num_steps=10_000, batch_size=32, learning_rate=1e-3),

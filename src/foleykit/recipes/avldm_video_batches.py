@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,15 +20,11 @@ from foleykit.world.types import ACTIONS, AMBIENCE_KINDS, MATERIALS, Place, Soun
 
 def onset_targets(events: Sequence[SoundEvent], first: float, num_frames: int, fps: float) -> NDArray[np.float32]:
     """Return (T,) targets that are 1 in the frame nearest an on-screen event and 0.4 in the frames beside it."""
-    return onset_marks([round((event.time - first) * fps) for event in events if event.on_screen], num_frames)
-
-
-def onset_marks(onsets: Iterable[int], num_frames: int) -> NDArray[np.float32]:
-    """Return (T,) targets that are 1 in the frames `onsets`, as far as they lie inside, and 0.4 beside them."""
     targets = np.zeros(num_frames + 2, np.float32)
-    for frame in onsets:
-        if 0 <= frame < num_frames:
-            targets[frame : frame + 3] = np.maximum(targets[frame : frame + 3], (0.4, 1.0, 0.4))
+    for event in events:
+        frame = round((event.time - first) * fps) + 1
+        if event.on_screen and 1 <= frame <= num_frames:
+            targets[frame - 1 : frame + 2] = np.maximum(targets[frame - 1 : frame + 2], (0.4, 1.0, 0.4))
     return targets[1:-1]
 
 
@@ -59,24 +55,13 @@ def contact_targets(
     events: Sequence[SoundEvent], first: float, num_frames: int, fps: float, num_cells: int
 ) -> NDArray[np.float32]:
     """Return heat maps (T, C, C): 1 where and when an impact is seen, falling to either side in space and time."""
-    impacts = [
-        (round((event.time - first) * fps), event.point)
-        for event in events
-        if event.point is not None and event.kind == "impact"
-    ]
-    return contact_heat(impacts, num_frames, num_cells)
-
-
-def contact_heat(
-    impacts: Iterable[tuple[int, tuple[float, float]]], num_frames: int, num_cells: int
-) -> NDArray[np.float32]:
-    """Return heat maps (T, C, C) of `impacts`: the frame of each, and where it is seen, right and down, 0 to 1."""
     heat = np.zeros((num_frames, num_cells, num_cells), np.float32)
     cells = np.arange(num_cells) + 0.5
-    for frame, point in impacts:
-        if not -1 <= frame <= num_frames:
+    for event in events:
+        frame = round((event.time - first) * fps)
+        if event.point is None or event.kind != "impact" or not -1 <= frame <= num_frames:
             continue
-        right, down = (min(max(part, 0.0), 1.0 - 1e-6) * num_cells for part in point)
+        right, down = (min(max(part, 0.0), 1.0 - 1e-6) * num_cells for part in event.point)
         bump = np.exp(-0.5 * ((cells - down)[:, None] ** 2 + (cells - right) ** 2) / 0.7**2)
         bump[int(down), int(right)] = 1.0
         for near, share in ((frame - 1, 0.6), (frame, 1.0), (frame + 1, 0.6)):
@@ -123,8 +108,8 @@ class VideoBatches:
     """Clips of frames with what the world knows of them, under flips, crops and colour changes."""
 
     videos: Sequence[CachedVideo]
-    sounds: Sequence[NDArray[np.float16]] | None
-    """Latents (T, D) of every video's action stem; None where they teach nothing, and are all 0."""
+    sounds: Sequence[NDArray[np.float16]]
+    """Latents (T, D) of every video's action stem."""
     config: AvLdmConfig
     batch_size: int
     device: str
@@ -164,9 +149,7 @@ class VideoBatches:
         stride = self.config.video.slow_stride
         frames = np.asarray(video.frames[start : start + self.num_frames])
         surface = video.surface_maps[start // stride :][: self.num_frames // stride].astype(np.int64)
-        sound = np.zeros((self.num_frames, self.config.video.sound_width), np.float32)
-        if self.sounds is not None:
-            sound[:] = self.sounds[index][start : start + self.num_frames]
+        sound = self.sounds[index][start : start + self.num_frames].astype(np.float32)
         first, events = start / fps, video.events
         if self.augment and rng.random() < self.crop_share:
             crop = self._draw_crop(rng)

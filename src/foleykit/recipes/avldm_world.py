@@ -1,7 +1,7 @@
 """Training tiny-avldm on the procedural world, stage by stage, each one command that can be killed and resumed.
 
-codec -> video -> sketches -> vocoder -> decoder -> generator -> similarity -> bundle. Every stage writes to its own
-folder under `output`.
+codec -> video -> vocoder -> decoder -> generator -> similarity -> bundle. Every stage writes to its own folder under
+`output`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foleykit.codecs.mel_vae import MelVae
-from foleykit.core.errors import UsageError
 from foleykit.core.types import IGNORED
 from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.two_rate import TwoRateEncoder
@@ -26,7 +25,6 @@ from foleykit.models.avldm.network import Denoiser
 from foleykit.models.avldm.objective import (
     GeneratorObjective,
     SimilarityObjective,
-    SketchObjective,
     SupervisedEncoder,
     VideoObjective,
     surface_error,
@@ -39,10 +37,6 @@ from foleykit.recipes.world_data import action_latents, encoded_videos, open_wor
 from foleykit.training.loop import step_generator
 from foleykit.world.types import Split
 
-WORLD_SHARE = 5 / 12
-"""Share of a batch of sketches that shows the world, so that nothing of it is forgotten."""
-NUM_SKETCH_FRAMES = 40
-
 
 def train(args: TrainArgs, *, on_step: Callable[[int, float], None] | None = None) -> Path:
     """Train `args.stage` and return its folder; raises ModelError when a stage it builds on has not been trained."""
@@ -51,8 +45,6 @@ def train(args: TrainArgs, *, on_step: Callable[[int, float], None] | None = Non
             return train_codec(args, on_step)
         case "video":
             return train_video(args, on_step)
-        case "sketches":
-            return train_sketches(args, on_step)
         case "vocoder":
             return train_vocoder(args, on_step)
         case "decoder":
@@ -114,57 +106,6 @@ def train_video(args: TrainArgs, on_step: Callable[[int, float], None] | None) -
     return stage_folder(args)
 
 
-def train_sketches(args: TrainArgs, on_step: Callable[[int, float], None] | None) -> Path:
-    """Go on with the video encoder, on sketches beside the world; needs OpenCV."""
-    try:
-        from foleykit.recipes.avldm_sketch_batches import SketchBatches, sketch_textures
-    except ModuleNotFoundError as error:
-        raise UsageError("sketches need OpenCV: pip install 'foleykit[train]'") from error
-    config, size = config_of(args), batch_size(args)
-    if size < 2:
-        raise UsageError("a batch of this stage holds clips of the world and sketches: two clips or more")
-    num_world = max(1, round(WORLD_SHARE * size))
-    supervised = trained(SupervisedEncoder(TwoRateEncoder(config.video)), args, "video")
-    supervised.encoder.requires_grad_(True)
-    objective = SketchObjective(supervised).to(args.device)
-    known = open_world(args.data, "train")
-    batches = SketchBatches(
-        world=VideoBatches(
-            videos=known,
-            sounds=None,
-            config=config,
-            batch_size=num_world,
-            device=args.device,
-            num_frames=NUM_SKETCH_FRAMES,
-            seed=args.seed,
-        ),
-        textures=sketch_textures(known, args.seed),
-        num_sketches=size - num_world,
-        seed=args.seed,
-    )
-    unknown = replace(batches.world, videos=open_world(args.data, "valid"), seed=1, augment=False)
-    held_out = replace(batches, world=unknown, seed=args.seed + 1)
-    fixed = [held_out(step) for step in range(10)]
-
-    @torch.no_grad()
-    def validate(model: nn.Module) -> dict[str, float]:
-        assert isinstance(model, SupervisedEncoder)
-        looks = [model(batch.frames).onset for batch in fixed]
-        return {
-            "onset_f1": best_onset_f1(
-                torch.cat([onset[: batch.num_world] for onset, batch in zip(looks, fixed, strict=True)]),
-                torch.cat([batch.onset[: batch.num_world] for batch in fixed]),
-            ),
-            "sketch_onset_f1": best_onset_f1(
-                torch.cat([onset[batch.num_world :] for onset, batch in zip(looks, fixed, strict=True)]),
-                torch.cat([batch.onset[batch.num_world :] for batch in fixed]),
-            ),
-        }
-
-    run_stage(args, objective, batches, on_step, validate)
-    return stage_folder(args)
-
-
 def best_onset_f1(logits: Tensor, truth: Tensor) -> float:
     """Return the best F1 over thresholds of frame-level peaks (B, T) against onset frames, one frame of tolerance."""
     peak = logits >= nn.functional.max_pool1d(logits[:, None], 3, stride=1, padding=1)[:, 0]
@@ -183,7 +124,9 @@ def best_onset_f1(logits: Tensor, truth: Tensor) -> float:
 def frozen_stages(args: TrainArgs, config: AvLdmConfig) -> tuple[MelVae, TwoRateEncoder]:
     """Return the trained codec and video encoder of this run."""
     codec = trained(MelVae(config.codec), args, "codec")
-    return codec, trained(SupervisedEncoder(TwoRateEncoder(config.video)), args, "sketches").encoder
+    encoder = TwoRateEncoder(config.video)
+    trained(VideoObjective(encoder).model, args, "video")
+    return codec, encoder
 
 
 def encoded(args: TrainArgs, split: Split, codec: MelVae, encoder: TwoRateEncoder) -> Sequence[EncodedVideo]:

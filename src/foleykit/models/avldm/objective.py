@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
 from foleykit.audio.spectral_loss import pooled_energy_error, spectral_errors
 from foleykit.codecs.istft_vocoder import TRAINED_ITERATIONS, IstftVocoder
 from foleykit.codecs.mel_vae import MelVae
-from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, Losses, SimilarityBatch, SketchBatch, VideoBatch
+from foleykit.core.types import IGNORED, AudioBatch, GeneratorBatch, Losses, SimilarityBatch, VideoBatch
 from foleykit.diffusion.flow import interpolate, logit_normal_times, velocity_target
 from foleykit.encoders.similarity import AvSimilarity
 from foleykit.encoders.visual.two_rate import TwoRateEncoder, VideoHeads, VideoPredictions
@@ -129,34 +127,6 @@ class VideoObjective(nn.Module):
         parts = {"onset": onset, "material": material, "action": action, "sound": sound}
         places = {"contact": contact, "surface": surface, "ambience": ambience}
         return Losses(total=total, parts=parts | places)
-
-
-class SketchObjective(nn.Module):
-    """Onsets in pictures of any look, while the features of the world stay what they were.
-
-    Only the encoder is trained: heads, and whatever else reads the features, go on as they are.
-    """
-
-    def __init__(
-        self, model: SupervisedEncoder, *, onset_weight: float = 2.0, distillation_weight: float = 3.0
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.model.heads.requires_grad_(False)
-        self.teacher = copy.deepcopy(model.encoder).requires_grad_(False)
-        self.onset_weight = onset_weight
-        self.distillation_weight = distillation_weight
-
-    def forward(self, batch: SketchBatch, generator: torch.Generator) -> Losses:
-        looks = self.model.encoder.look(batch.frames)
-        logits = self.model.heads.onset(looks.features).squeeze(-1).float()
-        onset = nn.functional.binary_cross_entropy_with_logits(logits, batch.onset, pos_weight=logits.new_tensor(4.0))
-        contact = heatmap_error(looks.contact.float(), batch.contact)
-        with torch.no_grad():
-            known = self.teacher.eval()(batch.frames[: batch.num_world])
-        drift = (looks.features[: batch.num_world] - known).float().square().mean()
-        total = self.onset_weight * onset + 0.25 * contact + self.distillation_weight * drift
-        return Losses(total=total, parts={"onset": onset, "contact": contact, "drift": drift})
 
 
 class GeneratorObjective(nn.Module):
