@@ -91,8 +91,7 @@ def test_both_models_see_the_same_in_strange_pictures_and_are_as_sure_of_it(
     theirs = base.encode([upside_down_negative])
     assert features.strangeness == theirs.strangeness > 0
     events = pipeline.read_events(features)
-    assert events == base.read_events(theirs)
-    assert len({event.confidence for event in events}) > 1
+    assert events and events == base.read_events(theirs)
     beginning = pipeline.beginning(features, 2.0)
     assert beginning.evidence is not None and len(beginning.evidence) == len(beginning.segments)
 

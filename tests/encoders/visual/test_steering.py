@@ -9,7 +9,15 @@ from torch import Tensor, nn
 
 from foleykit.core.checkpoint import save_weights
 from foleykit.core.errors import ModelError
-from foleykit.encoders.visual.steering import FILE_NAME, OnsetSteering, clear_onsets, load_steering, seen_features
+from foleykit.encoders.visual.steering import (
+    FILE_NAME,
+    OnsetSteering,
+    around,
+    believed_peaks,
+    clear_logits,
+    load_steering,
+    seen_features,
+)
 from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder, features_of
 
 WIDTH = 16
@@ -24,7 +32,6 @@ def steering() -> OnsetSteering:
     onset.bias.data[:] = -2.0
     fitted = OnsetSteering(WIDTH)
     fitted.fit_(onset, torch.randn(4000, WIDTH, generator=generator), torch.randn(4000, generator=generator))
-    fitted.rule.data[:] = torch.tensor([2.0, 1.0])
     return fitted.requires_grad_(False)
 
 
@@ -58,33 +65,58 @@ def test_strangeness_rises_without_a_step_and_a_short_video_is_believed_less(ste
     assert steering.strangeness(features_at(centre, 20)) < steering.strangeness(features_at(centre, 1000))
 
 
-def test_steered_features_say_what_was_decided_and_nothing_else_of_them_changes(steering: OnsetSteering) -> None:
+def test_steered_features_say_what_was_decided_and_nothing_else_of_those_near_an_onset_changes(
+    steering: OnsetSteering,
+) -> None:
     strange, contact = features_at(4.0), torch.zeros(100)
     # A faint sign, of the contact maps alone, is heard as clearly as any.
     logits = steering.onset(strange)[:, 0]
-    contact[40] = (1.5 - float(logits[40])) / 2 + 1
+    contact[40] = (3.5 - float(logits[40])) / 1.25 + 1
     contact[logits.argsort()[-3:]] -= 50
     seen = steering(strange, contact)
     steered = seen.told
     said = steering.onset(steered)[:, 0]
     mean, deviation = steering.contact
-    weight, threshold = steering.rule.tolist()
-    evidence = logits + weight * (contact - mean) / deviation
-    expected = clear_onsets(evidence, threshold)
+    evidence = logits + 1.25 * (contact - mean) / deviation
     # How faint the sign was is kept beside it.
     assert seen.evidence is not None and torch.allclose(seen.evidence, evidence, atol=1e-4)
-    assert torch.allclose(said, expected, atol=1e-4) and float(said[40]) == pytest.approx(4, abs=1e-4)
+    onsets = believed_peaks(evidence)
+    assert 40 in onsets and torch.allclose(said, clear_logits(onsets, 100), atol=1e-4)
+    assert float(said[40]) == pytest.approx(4, abs=1e-4)
     direction = steering.onset.weight[0] / steering.onset.weight.norm()
-    moved = steered - strange
+    moved = (steered - strange)[30:51]
     assert torch.allclose(moved, (moved @ direction)[:, None] * direction, atol=1e-5)
 
 
-def test_of_onsets_within_reach_the_strongest_stays_and_faint_ones_go() -> None:
+def test_away_from_onsets_strange_features_become_those_of_the_training(steering: OnsetSteering) -> None:
+    strange, contact = features_at(4.0), torch.full((100,), -50.0)
+    direction = steering.onset.weight[0] / steering.onset.weight.norm()
+    moved = steering(strange, contact).told - steering.familiar
+    assert torch.allclose(moved, (moved @ direction)[:, None] * direction, atol=1e-5)
+    assert torch.allclose(steering.onset(steering.familiar + moved), torch.tensor(-4.0), atol=1e-4)
+    near = around([20, 60], 100)
+    assert near[[8, 20, 32, 48, 72]].tolist() == [1] * 5 and near[[0, 40, 80]].tolist() == [0] * 3
+    assert 0 < near[75] < 1 and around([], 100).max() == 0
+
+
+def test_of_onsets_within_reach_the_strongest_stays_and_others_go() -> None:
     evidence = torch.full((60,), -3.0)
-    evidence[[10, 12, 30, 50, 59]] = torch.tensor([2.0, 3.0, 0.9, 1.1, 5.0])
-    clear = clear_onsets(evidence, 1.0)
+    evidence[[10, 12, 50, 59]] = torch.tensor([3.5, 4.0, 3.1, 5.0])
+    clear = clear_logits(believed_peaks(evidence), 60)
     assert (clear == 4.0).nonzero()[:, 0].tolist() == [12, 50, 59]
     assert float(clear[11]) == float(clear[13]) == 1.0 and float(clear[30]) == float(clear[0]) == -4.0
+
+
+def test_faint_onsets_are_believed_only_near_two_sure_ones() -> None:
+    evidence = torch.full((900,), -3.0)
+    faint, sure = [30, 200, 800], [100, 700]
+    evidence[faint] = 0.0
+    evidence[sure] = 4.0
+    assert believed_peaks(evidence) == sure
+    evidence[160] = 3.5
+    assert believed_peaks(evidence) == [30, 100, 160, 200, 700]
+    evidence[250] = -0.6
+    assert 250 not in believed_peaks(evidence)
 
 
 def test_a_folder_without_the_file_steers_nothing_and_a_misfit_is_named(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +16,20 @@ from foleykit.encoders.visual.two_rate import TwoRateEncoder, VideoLooks, featur
 
 FILE_NAME = "steering.safetensors"
 
-_CONTACT_WEIGHT = 1.0
+_CONTACT_WEIGHT = 1.25
 """Logits of an onset that one standard deviation of the contact evidence counts for."""
-_THRESHOLD = 1.9
-"""Least evidence of an onset, in logits: where few onsets are made of real footage in which nothing is struck."""
+_SURE, _FAINT = 3.0, -0.5
+"""Least evidence of an onset in logits: alone, and beside sure ones."""
+_NUM_SURE, _NEAR_FRAMES = 2, 150
+"""How many sure onsets within how many frames to either side, 6 s, make faint ones believed."""
 _REACH = 3
 """Frames to either side among which an onset is the strongest."""
 _SHAPE = (-1.5, 1.0, 4.0, 1.0, -1.5)
 """Logits around an onset, as a clear one of the world has them."""
 _BETWEEN = -4.0
 """Logit between onsets, the world's median."""
+_HEARD_FRAMES, _FADING_FRAMES = 12, 6
+"""Around an onset, in which features are kept, and further ones over which they fade to the mean of the training."""
 _FAMILIAR, _STRANGE = 18.0, 26.0
 """Distances at which steering sets in and is whole: 7 in 10 places of the world lie nearer than the first."""
 _SETTLING_FRAMES = 75
@@ -40,7 +44,10 @@ class OnsetSteering(nn.Module):
     A generator that learnt from clear features keeps still where they are faint, as they are on footage unlike the
     training pictures. There the encoder's contact maps, which are made before anything learnt how the world moves, add
     to what the onset head says. Where both together call for an onset, the features move along the head's own direction
-    until it says so with the clearness of the world, and elsewhere until it says that there is none.
+    until it says so with the clearness of the world, and elsewhere until it says that there is none. Faint signs count
+    only near sure ones, as faint edges in a picture do (hysteresis: Canny 1986, sec. VI): who strikes once strikes
+    again, and where nothing is struck no sign is sure. Away from onsets features of strange pictures say nothing that
+    could be trusted, and a generator makes sounds of them; there they become the mean of the training videos.
     """
 
     def __init__(self, width: int) -> None:
@@ -52,8 +59,6 @@ class OnsetSteering(nn.Module):
         """(D, D), which makes mean features of training videos vary alike in all directions."""
         self.contact = nn.Parameter(torch.tensor([0.0, 1.0]))
         """Mean and standard deviation of the contact evidence in training videos."""
-        self.rule = nn.Parameter(torch.tensor([_CONTACT_WEIGHT, _THRESHOLD]))
-        """What a deviation of the contact evidence counts for, and the least evidence of an onset, in logits."""
 
     def forward(self, features: Tensor, contact: Tensor) -> VideoFeatures:
         """Return features (T, D) and what they become by their frames' evidence of contact (T,).
@@ -64,9 +69,13 @@ class OnsetSteering(nn.Module):
         logits = self.onset(features).squeeze(-1)
         if share == 0:
             return VideoFeatures(values=features, evidence=logits)
-        (mean, deviation), (weight, threshold) = self.contact, self.rule
-        evidence = logits + share * weight * (contact - mean) / deviation
-        steered = moved(features, self.onset, share * (clear_onsets(evidence, float(threshold)) - logits))
+        mean, deviation = self.contact
+        evidence = logits + share * _CONTACT_WEIGHT * (contact - mean) / deviation
+        onsets = believed_peaks(evidence)
+        kept = 1 - share * (1 - around(onsets, len(features)))[:, None]
+        calmed = kept * features + (1 - kept) * self.familiar
+        logits = self.onset(calmed).squeeze(-1)
+        steered = moved(calmed, self.onset, share * (clear_logits(onsets, len(features)) - logits))
         return VideoFeatures(values=features, steered=steered, evidence=evidence, strangeness=share)
 
     def strangeness(self, features: Tensor) -> float:
@@ -90,17 +99,34 @@ def moved(features: Tensor, onset: nn.Linear, change: Tensor) -> Tensor:
     return features + change[:, None] * (onset.weight[0] / onset.weight.square().sum())
 
 
-def clear_onsets(evidence: Tensor, threshold: float = _THRESHOLD) -> Tensor:
-    """Return logits (T,) of clear onsets at the peaks of `evidence` (T,) above `threshold` and of none elsewhere."""
-    around = nn.functional.max_pool1d(evidence[None], 2 * _REACH + 1, stride=1, padding=_REACH)[0]
-    is_peak = (evidence >= around) & (evidence > threshold)
-    shaped = torch.full_like(evidence, _BETWEEN)
+def believed_peaks(evidence: Tensor) -> list[int]:
+    """Return the frames of the peaks of `evidence` (T,) that are sure or lie near enough sure ones."""
+    strongest = nn.functional.max_pool1d(evidence[None], 2 * _REACH + 1, stride=1, padding=_REACH)[0]
+    is_peak = (evidence >= strongest) & (evidence > _FAINT)
+    is_sure = is_peak & (evidence > _SURE)
+    near = nn.functional.pad(is_sure.int(), (_NEAR_FRAMES, _NEAR_FRAMES)).unfold(0, 2 * _NEAR_FRAMES + 1, 1).sum(dim=1)
+    return (is_sure | (is_peak & (near >= _NUM_SURE))).nonzero()[:, 0].tolist()
+
+
+def clear_logits(onsets: Sequence[int], num_frames: int) -> Tensor:
+    """Return logits (T,) of clear onsets at the frames `onsets` and of none elsewhere."""
+    shaped = torch.full((num_frames,), _BETWEEN)
     middle = len(_SHAPE) // 2
-    for peak in is_peak.nonzero()[:, 0].tolist():
-        for frame, logit in enumerate(_SHAPE, start=peak - middle):
-            if 0 <= frame < len(shaped):
+    for onset in onsets:
+        for frame, logit in enumerate(_SHAPE, start=onset - middle):
+            if 0 <= frame < num_frames:
                 shaped[frame] = max(float(shaped[frame]), logit)
     return shaped
+
+
+def around(onsets: Sequence[int], num_frames: int) -> Tensor:
+    """Return how near each frame (T,) lies to one of the sorted frames `onsets`: 1 nearby, falling to 0."""
+    if not onsets:
+        return torch.zeros(num_frames)
+    frames, marks = torch.arange(num_frames), torch.tensor(onsets)
+    later = torch.searchsorted(marks, frames).clamp(max=len(marks) - 1)
+    distance = torch.minimum((marks[later] - frames).abs(), (frames - marks[(later - 1).clamp(min=0)]).abs())
+    return (1 - (distance - _HEARD_FRAMES) / _FADING_FRAMES).clamp(0, 1)
 
 
 def load_steering(folder: Path, width: int) -> OnsetSteering | None:
