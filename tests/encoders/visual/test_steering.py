@@ -94,9 +94,9 @@ def test_away_from_onsets_strange_features_become_those_of_the_training(steering
     moved = steering(strange, contact).told - steering.familiar
     assert torch.allclose(moved, (moved @ direction)[:, None] * direction, atol=1e-5)
     assert torch.allclose(steering.onset(steering.familiar + moved), torch.tensor(-4.0), atol=1e-4)
-    near = around([20, 60], 100)
-    assert near[[8, 20, 32, 48, 72]].tolist() == [1] * 5 and near[[0, 40, 80]].tolist() == [0] * 3
-    assert 0 < near[75] < 1 and around([], 100).max() == 0
+    near = around([20, 90], 200)
+    assert near[[0, 20, 45, 65, 115]].tolist() == [1] * 5 and near[[55, 121, 199]].tolist() == [0] * 3
+    assert 0 < near[118] < 1 and around([], 100).max() == 0
 
 
 def test_of_onsets_within_reach_the_strongest_stays_and_others_go() -> None:
@@ -117,6 +117,7 @@ def test_faint_onsets_are_believed_only_near_two_sure_ones() -> None:
     assert believed_peaks(evidence) == [30, 100, 160, 200, 700]
     evidence[250] = -0.6
     assert 250 not in believed_peaks(evidence)
+    assert believed_peaks(evidence[25:105]) == [75] and believed_peaks(evidence[30:105]) == [0, 70]
 
 
 def test_a_folder_without_the_file_steers_nothing_and_a_misfit_is_named(

@@ -22,13 +22,15 @@ _SURE, _FAINT = 3.0, -0.5
 """Least evidence of an onset in logits: alone, and beside sure ones."""
 _NUM_SURE, _NEAR_FRAMES = 2, 150
 """How many sure onsets within how many frames to either side, 6 s, make faint ones believed."""
+_SHORT_FRAMES = 75
+"""Length of a video in which one is enough."""
 _REACH = 3
 """Frames to either side among which an onset is the strongest."""
 _SHAPE = (-1.5, 1.0, 4.0, 1.0, -1.5)
 """Logits around an onset, as a clear one of the world has them."""
 _BETWEEN = -4.0
 """Logit between onsets, the world's median."""
-_HEARD_FRAMES, _FADING_FRAMES = 12, 6
+_HEARD_FRAMES, _FADING_FRAMES = 25, 6
 """Around an onset, in which features are kept, and further ones over which they fade to the mean of the training."""
 _FAMILIAR, _STRANGE = 18.0, 26.0
 """Distances at which steering sets in and is whole: 7 in 10 places of the world lie nearer than the first."""
@@ -105,7 +107,8 @@ def believed_peaks(evidence: Tensor) -> list[int]:
     is_peak = (evidence >= strongest) & (evidence > _FAINT)
     is_sure = is_peak & (evidence > _SURE)
     near = nn.functional.pad(is_sure.int(), (_NEAR_FRAMES, _NEAR_FRAMES)).unfold(0, 2 * _NEAR_FRAMES + 1, 1).sum(dim=1)
-    return (is_sure | (is_peak & (near >= _NUM_SURE))).nonzero()[:, 0].tolist()
+    enough = 1 if len(evidence) <= _SHORT_FRAMES else _NUM_SURE
+    return (is_sure | (is_peak & (near >= enough))).nonzero()[:, 0].tolist()
 
 
 def clear_logits(onsets: Sequence[int], num_frames: int) -> Tensor:
