@@ -22,8 +22,6 @@ _SURE, _FAINT = 3.0, -0.5
 """Least evidence of an onset in logits: alone, and beside sure ones."""
 _NUM_SURE, _NEAR_FRAMES = 2, 150
 """How many sure onsets within how many frames to either side, 6 s, make faint ones believed."""
-_SHORT_FRAMES = 75
-"""Length of a video in which one is enough."""
 _REACH = 3
 """Frames to either side among which an onset is the strongest."""
 _SHAPE = (-1.5, 1.0, 4.0, 1.0, -1.5)
@@ -107,8 +105,7 @@ def believed_peaks(evidence: Tensor) -> list[int]:
     is_peak = (evidence >= strongest) & (evidence > _FAINT)
     is_sure = is_peak & (evidence > _SURE)
     near = nn.functional.pad(is_sure.int(), (_NEAR_FRAMES, _NEAR_FRAMES)).unfold(0, 2 * _NEAR_FRAMES + 1, 1).sum(dim=1)
-    enough = 1 if len(evidence) <= _SHORT_FRAMES else _NUM_SURE
-    return (is_sure | (is_peak & (near >= enough))).nonzero()[:, 0].tolist()
+    return (is_sure | (is_peak & (near >= _NUM_SURE))).nonzero()[:, 0].tolist()
 
 
 def clear_logits(onsets: Sequence[int], num_frames: int) -> Tensor:
