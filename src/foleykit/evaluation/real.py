@@ -95,14 +95,20 @@ def recorded_videos(folder: Path) -> list[Path]:
     return [path for path in videos if path.name in recorded]
 
 
+def times_beside(video: Path) -> Path | None:
+    """Return the file of a person's labels of `video`, STEM.times.csv beside it; None where there is none."""
+    table = video.with_suffix(TIMES_SUFFIX)
+    return table if table.is_file() else None
+
+
 def labelled_onsets(video: Path) -> NDArray[np.float64] | None:
     """Return the times (N,) in seconds that a person has labelled, sorted; None where none lie beside `video`.
 
-    They stand in the first column of STEM.times.csv, without a heading; what follows them says what was heard. Raises
+    They stand first in each line of `times_beside`, without a heading; what follows them says what was heard. Raises
     MediaError where a line does not begin with a time.
     """
-    table = video.with_suffix(TIMES_SUFFIX)
-    if not table.is_file():
+    table = times_beside(video)
+    if table is None:
         return None
     times = []
     with table.open(encoding="utf-8", newline="") as file:
@@ -138,8 +144,8 @@ def evaluate_real(
 
     `generated` holds one sound or video file of the same stem per video of `videos`; videos without sound, without
     onsets or without a generated partner are named in the protocol and left out. Labels beside a video are believed
-    rather than the detector (`recorded_onsets`). Chance: the same generated onsets
-    shifted in time around the video, and those of all other videos. F1 is micro-averaged; intervals redraw videos.
+    rather than the detector (`recorded_onsets`). Chance: the same generated onsets shifted in time around the video,
+    and those of all other videos. F1 is micro-averaged; intervals redraw videos.
 
     Raises MediaError when fewer than two videos can be compared and where labels cannot be read.
     """
@@ -189,7 +195,7 @@ def _listen(path: Path, generated: Path, protocol: RealProtocol) -> _Heard | str
         name=path.name,
         seconds=seconds,
         reference=reference,
-        is_labelled=path.with_suffix(TIMES_SUFFIX).is_file(),
+        is_labelled=times_beside(path) is not None,
         generated=onsets,
         impacts=visual_impacts(path, seconds=seconds, config=protocol.impacts) if protocol.impacts else np.zeros(0),
         reference_db=levels[0],

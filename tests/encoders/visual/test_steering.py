@@ -12,10 +12,10 @@ from foleykit.core.errors import ModelError
 from foleykit.encoders.visual.steering import (
     FILE_NAME,
     OnsetSteering,
-    around,
     believed_peaks,
     clear_logits,
     load_steering,
+    nearness,
     seen_features,
 )
 from foleykit.encoders.visual.two_rate import TwoRateConfig, TwoRateEncoder, features_of
@@ -94,9 +94,9 @@ def test_away_from_onsets_strange_features_become_those_of_the_training(steering
     moved = steering(strange, contact).told - steering.familiar
     assert torch.allclose(moved, (moved @ direction)[:, None] * direction, atol=1e-5)
     assert torch.allclose(steering.onset(steering.familiar + moved), torch.tensor(-4.0), atol=1e-4)
-    near = around([20, 90], 200)
+    near = nearness([20, 90], 200)
     assert near[[0, 20, 45, 65, 115]].tolist() == [1] * 5 and near[[55, 121, 199]].tolist() == [0] * 3
-    assert 0 < near[118] < 1 and around([], 100).max() == 0
+    assert 0 < near[118] < 1 and nearness([], 100).max() == 0
 
 
 def test_of_onsets_within_reach_the_strongest_stays_and_others_go() -> None:

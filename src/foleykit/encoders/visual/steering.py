@@ -72,10 +72,10 @@ class OnsetSteering(nn.Module):
         mean, deviation = self.contact
         evidence = logits + share * _CONTACT_WEIGHT * (contact - mean) / deviation
         onsets = believed_peaks(evidence)
-        kept = 1 - share * (1 - around(onsets, len(features)))[:, None]
+        kept = 1 - share * (1 - nearness(onsets, len(features)))[:, None]
         calmed = kept * features + (1 - kept) * self.familiar
-        logits = self.onset(calmed).squeeze(-1)
-        steered = moved(calmed, self.onset, share * (clear_logits(onsets, len(features)) - logits))
+        change = clear_logits(onsets, len(features)) - self.onset(calmed).squeeze(-1)
+        steered = moved(calmed, self.onset, share * change)
         return VideoFeatures(values=features, steered=steered, evidence=evidence, strangeness=share)
 
     def strangeness(self, features: Tensor) -> float:
@@ -119,7 +119,7 @@ def clear_logits(onsets: Sequence[int], num_frames: int) -> Tensor:
     return shaped
 
 
-def around(onsets: Sequence[int], num_frames: int) -> Tensor:
+def nearness(onsets: Sequence[int], num_frames: int) -> Tensor:
     """Return how near each frame (T,) lies to one of the sorted frames `onsets`: 1 nearby, falling to 0."""
     if not onsets:
         return torch.zeros(num_frames)

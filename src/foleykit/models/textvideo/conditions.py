@@ -18,6 +18,7 @@ from foleykit.core.errors import InputError
 from foleykit.core.ranges import Cue, Line
 from foleykit.diffusion.windows import cut, touching
 from foleykit.encoders.text.readers import Reader
+from foleykit.encoders.visual.sights import Sighting
 from foleykit.models.events import MATERIAL_CHANNELS, SeenEvent
 from foleykit.models.textvideo.config import ClipWindows, TextVideoConfig
 from foleykit.models.textvideo.network import Conditioning, Known, Network, Prepared
@@ -28,19 +29,11 @@ TEXTS_KEPT = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoFeatures:
-    """What the model saw, on the CPU."""
+class VideoFeatures(Sighting):
+    """What the model saw: pictures at the config's `picture_fps`, one stretch every `segment_seconds`."""
 
-    pictures: Tensor
-    """(P, W) at the config's `picture_fps`"""
-    segments: Tensor
-    """(S, G, W) G synchronisation tokens of each stretch of video, one stretch every `segment_seconds`"""
     seconds: float
     """Length of the video; the features may reach beyond it, where its last picture was held."""
-    evidence: Tensor | None = None
-    """(S,) logits that something begins to sound, as faint as they were before steering."""
-    strangeness: float = 0.0
-    """How unlike the training videos it looks, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
