@@ -47,7 +47,8 @@ class OnsetSteering(nn.Module):
     until it says so with the clearness of the world, and elsewhere until it says that there is none. Faint signs count
     only near sure ones, as faint edges in a picture do (hysteresis: Canny 1986, sec. VI): who strikes once strikes
     again, and where nothing is struck no sign is sure. Away from onsets features of strange pictures say nothing that
-    could be trusted, and a generator makes sounds of them; there they become the mean of the training videos.
+    could be trusted, and a generator makes sounds of them; there they become the mean of the training videos, wholly
+    where all of a video is strange and not at all where it is so by half or less.
     """
 
     def __init__(self, width: int) -> None:
@@ -72,7 +73,7 @@ class OnsetSteering(nn.Module):
         mean, deviation = self.contact
         evidence = logits + share * _CONTACT_WEIGHT * (contact - mean) / deviation
         onsets = believed_peaks(evidence)
-        kept = 1 - share * (1 - nearness(onsets, len(features)))[:, None]
+        kept = 1 - max(2 * share - 1, 0.0) * (1 - nearness(onsets, len(features)))[:, None]
         calmed = kept * features + (1 - kept) * self.familiar
         change = clear_logits(onsets, len(features)) - self.onset(calmed).squeeze(-1)
         steered = moved(calmed, self.onset, share * change)
