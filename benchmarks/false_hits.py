@@ -1,6 +1,6 @@
 """Hits where nothing hits: onsets of generated sound in stretches of real videos that show no impact.
 
-    python benchmarks/false_hits.py VIDEOS [--model tiny-avldm] [--ambient quiet]
+    python benchmarks/false_hits.py VIDEOS [--model tiny-avldm] [--ambient quiet] [--sensitivity 0]
 
 VIDEOS is a folder with the videos that `still_stretches.csv` names beside this script. The stretches were found by eye,
 frame by frame; each row says what is seen in it instead.
@@ -27,7 +27,9 @@ def main() -> None:
     parser.add_argument("videos", type=Path, metavar="VIDEOS")
     parser.add_argument("--model", default="tiny-avldm")
     parser.add_argument("--ambient", default="quiet")
+    parser.add_argument("--sensitivity", type=float, default=0.0)
     args = parser.parse_args()
+    settings = Settings(ambient=args.ambient, sensitivity=args.sensitivity)
     with STRETCHES.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     pipeline = load(args.model)
@@ -36,9 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in dict.fromkeys(row["file"] for row in rows):
             sound = Path(folder) / f"{Path(name).stem}.wav"
-            request = GenerateRequest(
-                video=args.videos / name, output=sound, model=args.model, settings=Settings(ambient=args.ambient)
-            )
+            request = GenerateRequest(video=args.videos / name, output=sound, model=args.model, settings=settings)
             generate(request, pipeline=pipeline)
             waveform, rate = read_waveform(sound, mono=True)
             onsets = detect_onsets(waveform[0], rate, OnsetConfig())

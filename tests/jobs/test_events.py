@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import foleykit
+from fixtures.media import Clip, regular, write_clip
+from foleykit.cli.main import main
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.jobs.events import as_csv, as_json, read_events
 from foleykit.jobs.generate import GenerateRequest, generate
@@ -91,3 +93,41 @@ def test_what_is_told_in_words_can_be_read() -> None:
     """Both models look through the same encoder."""
     in_words, outright = (load(model).read_events(EXAMPLE) for model in ("tiny-textvideo", "tiny-avldm"))
     assert in_words == outright != ()
+
+
+def test_the_more_sensitive_the_more_is_seen_and_the_sound_follows(tmp_path: Path) -> None:
+    pipeline = load("tiny-avldm")
+    listed = {way: pipeline.read_events(EXAMPLE, sensitivity=way) for way in (-1.0, 0.0, 1.0)}
+    assert 0 < len(listed[-1.0]) <= len(listed[0.0]) < len(listed[1.0])
+    assert min(event.confidence for event in listed[1.0]) < min(event.confidence for event in listed[0.0])
+    request = GenerateRequest(video=EXAMPLE, output=tmp_path / "a.wav", settings=Settings(sensitivity=1.0, end=2.0))
+    first = generate(request, pipeline=pipeline)
+    assert first.num_events == len(pipeline.read_events(EXAMPLE, sensitivity=1.0, end=2.0)) > 0
+    sidecar = first.takes[0].sidecar
+    again = generate(GenerateRequest(replay=sidecar, output=tmp_path / "b.wav"), pipeline=pipeline).takes[0]
+    asked, repeated = (json.loads(path.read_text()) for path in (sidecar, again.sidecar))
+    assert asked["settings"]["sensitivity"] == 1.0
+    assert asked["output"]["samples_sha256"] == repeated["output"]["samples_sha256"]
+    assert not np.array_equal(*(pipeline(EXAMPLE, sensitivity=way, end=2).generated for way in (0.0, 1.0)))
+
+
+def test_a_sensitivity_without_sense_is_refused(debug_model: Path, clip: Path) -> None:
+    with pytest.raises(UsageError, match=r"a sensitivity lies between -1 and 1, not 1\.5"):
+        Settings(sensitivity=1.5)
+    with pytest.raises(UsageError, match="a list of events is heard as it is"):
+        Settings(sensitivity=0.5, events=EVENTS)
+    pipeline = load(debug_model)
+    for ask in (pipeline, pipeline.read_events):
+        with pytest.raises(UsageError, match="has no sensitivity that could be set"):
+            ask(clip, sensitivity=0.5)
+
+
+def test_where_nothing_is_seen_the_user_is_told_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = write_clip(tmp_path / "still.mp4", Clip(times=regular(25), size=(96, 96)))
+    with pytest.raises(SystemExit, match="0"):
+        main(["generate", str(video), "-o", str(tmp_path / "a.wav")])
+    printed = capsys.readouterr()
+    assert "nothing is seen that would sound" in printed.err and "nothing is seen" not in printed.out
+    with pytest.raises(SystemExit, match="0"):
+        main(["generate", str(video), "-o", str(tmp_path / "b.wav"), "--json"])
+    assert json.loads(capsys.readouterr().out)["num_events"] == 0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fixtures.media import Clip, regular, write_clip
-from foleykit.core.errors import MediaError
+from foleykit.core.errors import MediaError, UsageError
 from foleykit.evaluation.real import GENERATED
 from foleykit.jobs.real_footage import RealFootageRequest, real_footage, video_lines
+from foleykit.jobs.soundtrack import Settings
 
 
 @pytest.fixture
@@ -38,6 +40,21 @@ def test_every_video_with_sound_is_compared_and_none_is_made_twice(
     times = [path.stat().st_mtime_ns for path in sounds]
     assert real_footage(request).to_json() == report.to_json()
     assert [path.stat().st_mtime_ns for path in sounds] == times
+
+
+def test_sounds_of_other_settings_are_not_taken_for_those_that_are_asked_for(
+    videos: Path, tmp_path: Path, debug_model: Path
+) -> None:
+    request = RealFootageRequest(videos=videos, output=tmp_path / "sounds", model=str(debug_model), with_flow=False)
+    real_footage(request)
+    sounds = {path: path.read_bytes() for path in request.output.iterdir()}
+    for other in (replace(request, settings=Settings(seed=1)), replace(request, model="tiny-avldm")):
+        with pytest.raises(UsageError, match="sounds of another model or other settings; name another folder"):
+            real_footage(other)
+    assert {path: path.read_bytes() for path in request.output.iterdir()} == sounds
+    (request.output / "made.json").unlink()
+    with pytest.raises(UsageError, match="sounds of another model"):
+        real_footage(request)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

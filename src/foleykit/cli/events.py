@@ -18,6 +18,9 @@ class Args:
         Path | None, Option("-o", "--output", metavar="FILE", help="Write the list to a .csv or .json file.")
     ] = None
     model: Annotated[str, Option(help="A shipped model (foley models list) or a model folder.")] = "tiny-avldm"
+    sensitivity: Annotated[
+        float, Option(metavar="X", min=-1, max=1, help="-1 lists only the clearest signs, 1 the faintest too.")
+    ] = 0.0
     start: Annotated[float | None, Option(metavar="S", help="Only from here (seconds).")] = None
     end: Annotated[float | None, Option(metavar="S", help="Only up to here (seconds).")] = None
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu"
@@ -42,7 +45,9 @@ def run(args: Args) -> None:
         check_outputs([args.output], inputs=[args.video], overwrite=args.overwrite)
     with progress(quiet=args.quiet) as report:
         pipeline = load(args.model, device=args.device)
-        found = pipeline.read_events(args.video, start=args.start, end=args.end, report=report)
+        found = pipeline.read_events(
+            args.video, sensitivity=args.sensitivity, start=args.start, end=args.end, report=report
+        )
     events = [event for event in found if event.confidence >= args.min_confidence]
     if args.output is not None:
         text = as_csv(events) if args.output.suffix.lower() == ".csv" else as_json(events)

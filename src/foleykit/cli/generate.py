@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from foleykit.jobs.generate import GenerateResult
 
 Option = typer.Option
+
+NOTHING_SEEN = "nothing is seen that would sound: --sensitivity 1 hears faint signs too, --events FILE what you say"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,10 @@ class Args:
     guidance_scale: Annotated[
         float | None, Option(metavar="X", help="How strongly the pictures steer; default: the model's.")
     ] = None
+    sensitivity: Annotated[
+        float,
+        Option(metavar="X", help="How readily faint signs are heard: -1 only the clearest, 1 the faintest too."),
+    ] = 0.0
     start: Annotated[
         float | None, Option(metavar="S", help="Only from here (seconds) is there new sound; before it the old stays.")
     ] = None
@@ -186,6 +193,7 @@ def run(args: Args) -> None:
         seed=0 if seed is None or reroll is not None else seed,
         num_steps=args.num_steps,
         guidance_scale=args.guidance_scale,
+        sensitivity=args.sensitivity,
         start=args.start,
         end=args.end,
         loudness_lufs=args.loudness,
@@ -242,6 +250,8 @@ def show(result: GenerateResult, *, as_json: bool, verbose: bool, quiet: bool, s
             print(take.screening.report())
         for path in take.paths:
             print(path)
+    if result.num_events == 0:
+        print(NOTHING_SEEN, file=sys.stderr)
     if verbose:
         print(f"{result.seconds:.2f} s of sound; ambience: {result.ambience}")
         for stage, seconds in result.timings.items():

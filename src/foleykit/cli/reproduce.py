@@ -97,6 +97,9 @@ class RealFootageArgs:
         "quiet"
     )
     guidance_scale: Annotated[float | None, Option(metavar="X", help="Default: the model's.")] = None
+    sensitivity: Annotated[
+        float, Option(metavar="X", help="How readily faint signs are heard: -1 only the clearest, 1 the faintest too.")
+    ] = 0.0
     seed: Annotated[int, Option(min=0, help="Of every video.")] = 0
     flow: Annotated[bool, Option("--flow/--no-flow", help="Add what optical flow alone would give.")] = True
     output: Annotated[
@@ -159,7 +162,9 @@ def run_real_footage(args: RealFootageArgs) -> None:
         videos=args.videos,
         output=args.output,
         model=args.model,
-        settings=Settings(ambient=args.ambient, guidance_scale=args.guidance_scale, seed=args.seed),
+        settings=Settings(
+            ambient=args.ambient, guidance_scale=args.guidance_scale, sensitivity=args.sensitivity, seed=args.seed
+        ),
         device=args.device,
         with_flow=args.flow,
     )

@@ -38,6 +38,8 @@ class GenerateResult:
     num_samples: int
     ambience: str
     """Name of the ambient clip."""
+    num_events: int | None
+    """How many onsets were seen; None of a model that does not say, or is told a list."""
     model: str
     timings: dict[str, float]
     """Seconds by stage."""
@@ -63,6 +65,7 @@ class GenerateResult:
             "sample_rate": self.sample_rate,
             "num_samples": self.num_samples,
             "ambience": self.ambience,
+            "num_events": self.num_events,
             "model": self.model,
             "timings": self.timings,
             "selection": None if self.selection is None else self.selection.to_dict(),
@@ -125,6 +128,7 @@ def generate(
                 warn_of_other_samples(soundtrack, earlier)
             written.append(write_take(take, soundtrack, files, request, pipeline, clock, selection))
             ambience, num_samples, sample_rate = soundtrack.ambience, soundtrack.num_samples, soundtrack.sample_rate
+            num_events = soundtrack.num_events
             del soundtrack
     return GenerateResult(
         takes=tuple(written),
@@ -132,6 +136,7 @@ def generate(
         sample_rate=sample_rate,
         num_samples=num_samples,
         ambience=ambience,
+        num_events=num_events,
         model=pipeline.description.name,
         timings=clock.timings(),
         selection=selection,

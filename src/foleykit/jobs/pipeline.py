@@ -84,6 +84,7 @@ class FoleyPipeline:
         seed: int = 0,
         num_steps: int | None = None,
         guidance_scale: float | None = None,
+        sensitivity: float = 0.0,
         start: float | None = None,
         end: float | None = None,
         loudness: float | None = None,
@@ -99,9 +100,10 @@ class FoleyPipeline:
         `ambient` is "auto", "quiet", "original" or a recording, `ambient_level` its RMS in dBFS, `loudness` in LUFS,
         `start` and `end` in seconds. "auto" chooses from the index `ambient_library` where one is named, among the
         clips that pass `ambient_filter`, such as "ambient_db < -50". `prompt` and `negative_prompt` say what should and
-        should not be heard, where the model reads text. `transcript` is spoken by `voice`, or else by espeak-ng. A take
-        in which speech or music is heard is made again unless `speech` and `music` allow it. Raises MediaError for a
-        file that cannot be used and UsageError for impossible values.
+        should not be heard, where the model reads text. `sensitivity`, -1 to 1, is how readily faint signs that
+        something begins to sound are heard. `transcript` is spoken by `voice`, or else by espeak-ng. A take in which
+        speech or music is heard is made again unless `speech` and `music` allow it. Raises MediaError for a file that
+        cannot be used and UsageError for impossible values.
         """
         settings = Settings(
             ambient=str(ambient),
@@ -116,6 +118,7 @@ class FoleyPipeline:
             seed=seed,
             num_steps=num_steps,
             guidance_scale=guidance_scale,
+            sensitivity=sensitivity,
             start=start,
             end=end,
             loudness_lufs=loudness,
@@ -192,6 +195,7 @@ class FoleyPipeline:
         self,
         video: Path | str | VideoInfo,
         *,
+        sensitivity: float = 0.0,
         start: float | None = None,
         end: float | None = None,
         limits: MediaLimits = DEFAULT_LIMITS,
@@ -199,12 +203,15 @@ class FoleyPipeline:
     ) -> tuple[SeenEvent, ...]:
         """Return what is seen to happen in a video file, or between `start` and `end` seconds of it, sorted by time.
 
-        Raises MediaError for a file that cannot be used, ModelError for a model that reads no events.
+        `sensitivity`, -1 to 1, is how readily faint signs are listed. Raises MediaError for a file that cannot be used,
+        ModelError for a model that reads no events, UsageError for a sensitivity that the model does not have.
         """
         if not self.adapter.reads_events:
             raise ModelError(f'model "{self.description.name}" reads no events; use tiny-avldm')
         info = video if isinstance(video, VideoInfo) else probe(video, limits)
-        scene = self.look(info, Settings(start=start, end=end), report=report)
+        settings = Settings(sensitivity=sensitivity, start=start, end=end)
+        self.adapter.check(settings, with_stems=False)
+        scene = self.look(info, settings, report=report)
         events = self.adapter.read_events(scene)
         seconds = float(scene.end - scene.start)
         return tuple(replace(event, time=event.time + float(scene.start)) for event in events if event.time < seconds)
@@ -212,7 +219,7 @@ class FoleyPipeline:
     def look(self, info: VideoInfo, settings: Settings, *, report: Report = no_report) -> Scene:
         """Return the span that `settings` name as the model sees it."""
         report("look", 0)
-        scene = self.adapter.look(info, *span(info, settings), report)
+        scene = self.adapter.look(info, *span(info, settings), settings.sensitivity, report)
         report("look", 1)
         return scene
 
@@ -252,6 +259,8 @@ class FoleyPipeline:
         """Yield what the model makes, and then what each of the re-rolls makes of it."""
         rate = self.model.config.sample_rate
         sounds = self._versions(scene, settings, clip, "generate", report)
+        is_told = settings.events is not None or not self.adapter.reads_events
+        num_events = None if is_told else len(self.adapter.read_events(scene))
         actions: Iterator[Signal] | None = None
         if with_stems:
             quiet = self.adapter.own_ambience(scene, replace(settings, ambient="quiet"))
@@ -267,6 +276,7 @@ class FoleyPipeline:
                 settings=settings,
                 ambience=OWN_CHOICE if clip is None else clip.name,
                 speech=speech,
+                num_events=num_events,
                 quality=scene.quality,
             )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from foleykit.core.config import load_config, save_config
+from foleykit.core.errors import UsageError
 from foleykit.core.progress import Report as Progress
 from foleykit.core.progress import no_report
 from foleykit.evaluation.real import RealProtocol, evaluate_real, recorded_videos
@@ -12,8 +14,17 @@ from foleykit.evaluation.report import Report
 from foleykit.evaluation.visual_impacts import VisualImpactConfig
 from foleykit.jobs.generate import GenerateRequest, generate
 from foleykit.jobs.load import load
+from foleykit.jobs.models import describe_model
 from foleykit.jobs.soundtrack import Settings
 from foleykit.video.probe import probe
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeOf:
+    """What the sounds in a folder were made by; made.json beside them says it."""
+
+    weights_sha256: str
+    settings: Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +32,7 @@ class RealFootageRequest:
     videos: Path
     """Folder of videos; `recorded_videos` says which of them count."""
     output: Path
-    """Receives one WAV per video; those that are there are not made again."""
+    """Receives one WAV per video; those that the same model made under the same settings are not made again."""
     model: str = "tiny-avldm"
     settings: Settings = field(default_factory=lambda: Settings(ambient="quiet"))
     device: str = "cpu"
@@ -33,10 +44,10 @@ def real_footage(request: RealFootageRequest, progress: Progress = no_report) ->
     """Return how generated onsets and levels agree with those recorded, by video and in all, beside chance.
 
     Every video is generated for with the same settings, in the order of their names. Raises MediaError when fewer than
-    two can be compared and UsageError when OpenCV is wanted and missing.
+    two can be compared and UsageError when OpenCV is wanted and missing, or when the folder holds other sounds.
     """
     videos = recorded_videos(request.videos)
-    request.output.mkdir(parents=True, exist_ok=True)
+    claim_folder(request)
     made = {path: request.output / f"{path.stem}.wav" for path in videos}
     missing = {path: sound for path, sound in made.items() if not sound.is_file()}
     if missing:
@@ -53,6 +64,17 @@ def real_footage(request: RealFootageRequest, progress: Progress = no_report) ->
         progress("generate", 1.0)
     protocol = replace(RealProtocol(), impacts=VisualImpactConfig() if request.with_flow else None)
     return evaluate_real(videos, request.output, protocol=protocol, progress=progress)
+
+
+def claim_folder(request: RealFootageRequest) -> None:
+    """Make the folder of the sounds, or raise UsageError when it holds those of another model or other settings."""
+    made = MadeOf(weights_sha256=describe_model(request.model).weights_sha256, settings=request.settings)
+    path = request.output / "made.json"
+    is_known = path.is_file() or not any(request.output.glob("*.wav"))
+    if not is_known or (path.is_file() and load_config(MadeOf, path) != made):
+        raise UsageError(f"{request.output} holds sounds of another model or other settings; name another folder")
+    request.output.mkdir(parents=True, exist_ok=True)
+    save_config(made, path)
 
 
 COLUMNS = {

@@ -67,6 +67,8 @@ class Settings:
     """Sampling steps; None is the model's own."""
     guidance_scale: float | None = None
     """Weight of the pictures; None is the model's own."""
+    sensitivity: float = 0.0
+    """How readily faint signs that something begins to sound are heard: from -1, the clearest alone, to 1."""
     start: float | None = None
     """Second from which there is new sound; None is the first picture."""
     end: float | None = None
@@ -104,6 +106,12 @@ class Settings:
             raise UsageError(f"num_steps lies between 1 and 1000, not {self.num_steps}")
         if self.guidance_scale is not None and not 0 <= self.guidance_scale <= 100:
             raise UsageError(f"guidance_scale lies between 0 and 100, not {self.guidance_scale:g}")
+        if not -1 <= self.sensitivity <= 1:
+            raise UsageError(f"a sensitivity lies between -1 and 1, not {self.sensitivity:g}")
+        if self.sensitivity and self.events is not None:
+            raise UsageError(
+                "a list of events is heard as it is; leave the sensitivity out, or give it to foley events"
+            )
         if self.ambient_level_db is not None and not -90 <= self.ambient_level_db <= 0:
             raise UsageError(f"an ambient level lies between -90 and 0 dBFS, not {self.ambient_level_db:g}")
         if self.ambient_library and self.ambient != "auto":
@@ -212,6 +220,8 @@ class Soundtrack:
     """The mark in `generated`, `action` and `speech`; None where they carry none."""
     verdict: Verdict | None = None
     """How the take was judged; None where takes are not compared."""
+    num_events: int | None = None
+    """How many onsets were seen; None of a model that does not say, or is told a list."""
     screening: Screening | None = None
     """Whether the take holds what nobody asked for; None where it was not listened to."""
     quality: QualityReport | None = None

@@ -119,6 +119,44 @@ def test_faint_onsets_are_believed_only_near_two_sure_ones() -> None:
     assert 250 not in believed_peaks(evidence)
 
 
+def test_a_familiar_video_is_heard_more_and_less_readily_at_its_signs_alone(steering: OnsetSteering) -> None:
+    direction = steering.onset.weight[0] / steering.onset.weight.norm()
+    quiet = features_at(0.0)
+    familiar = quiet + ((-5.0 - steering.onset(quiet)) / steering.onset.weight.norm()) * direction
+    for frame, logit in ((20, 2.0), (60, -1.0)):
+        familiar[frame] += (logit + 5.0) / steering.onset.weight.norm() * direction
+    contact = torch.zeros(100)
+    before = steering.onset(familiar)[:, 0]
+    more, less = (steering.onset(steering(familiar, contact, way).told)[:, 0] - before for way in (1.0, -1.0))
+    assert more.nonzero()[:, 0].tolist() == [19, 20, 21, 59, 60, 61]
+    assert less.nonzero()[:, 0].tolist() == [19, 20, 21]
+    assert torch.allclose(more[[20, 60]], torch.tensor(2.0), atol=1e-4) and float(less[20]) == pytest.approx(
+        -2, abs=1e-4
+    )
+    assert steering(familiar, contact, 1.0).evidence is not None
+    assert torch.equal(steering(familiar, contact, 0.0).told, familiar)
+
+
+def test_of_a_strange_video_the_more_is_believed_the_higher_the_sensitivity(steering: OnsetSteering) -> None:
+    strange, contact = features_at(4.0, 400), torch.zeros(400)
+    logits = steering.onset(strange)[:, 0]
+    signs = {40: 6.5, 80: 4.0, 150: 1.5, 220: -2.0}
+    contact -= (logits + 20) / 1.25
+    for frame, sign in signs.items():
+        contact[frame] += (sign + 20) / 1.25
+    mean, deviation = steering.contact
+    contact = contact * deviation + mean
+    heard = []
+    for sensitivity in (-1.0, 0.0, 1.0):
+        seen = steering(strange, contact, sensitivity)
+        said = steering.onset(seen.told)[:, 0]
+        heard.append((said > 3.9).nonzero()[:, 0].tolist())
+        # How faint each sign was stays what it was.
+        assert seen.evidence is not None
+        assert seen.evidence[list(signs)].tolist() == pytest.approx(list(signs.values()), abs=0.01)
+    assert heard == [[40], [40, 80, 150], [40, 80, 150, 220]]
+
+
 def test_a_folder_without_the_file_steers_nothing_and_a_misfit_is_named(
     steering: OnsetSteering, tmp_path: Path
 ) -> None:

@@ -56,12 +56,13 @@ class TwoRateSight:
         self.device = device
         self.stride = round(encoder.config.fps / picture_fps)
 
-    def encode(self, frames: Chunks, pictures: Chunks, num_segments: int) -> Sighting:
+    def encode(self, frames: Chunks, pictures: Chunks, num_segments: int, *, sensitivity: float = 0.0) -> Sighting:
         """Return features as segments (S, 1, W), one for each frame, and as pictures their means (P, W).
 
-        The last frame is held up to `num_segments`. `pictures` are not looked at. Raises InputError without a frame.
+        The last frame is held up to `num_segments`. `pictures` are not looked at; `sensitivity` is that of the
+        steering. Raises InputError without a frame.
         """
-        seen = seen_features(self.encoder, self.steering, frames, self.device)
+        seen = seen_features(self.encoder, self.steering, frames, self.device, sensitivity=sensitivity)
         kept = torch.arange(max(num_segments, len(seen.told))).clamp(max=len(seen.told) - 1)
         features = seen.told[kept]
         return Sighting(
@@ -81,16 +82,18 @@ def picture_means(features: Tensor, stride: int) -> Tensor:
 class ClipSynchformerSight:
     """CLIP for the pictures, Synchformer for the timing."""
 
+    steering = None
+
     def __init__(self, image: ClipImageTower, sync: Synchformer, device: torch.device) -> None:
         self.image = frozen(image, device)
         self.sync = frozen(sync, device)
         self.device = device
 
-    def encode(self, frames: Chunks, pictures: Chunks, num_segments: int) -> Sighting:
+    def encode(self, frames: Chunks, pictures: Chunks, num_segments: int, *, sensitivity: float = 0.0) -> Sighting:
         """Return embeddings (P, W) of `pictures` and tokens (S, 8, W) of `num_segments` stretches of `frames`.
 
-        Either comes in any size. The last frame is held where there are too few. Raises InputError without a picture or
-        without a frame.
+        Either comes in any size. The last frame is held where there are too few. `sensitivity` does nothing: these
+        encoders have no steering. Raises InputError without a picture or without a frame.
         """
         return Sighting(pictures=self.embeddings(pictures), segments=self.tokens(frames, num_segments))
 

@@ -24,6 +24,8 @@ _NUM_SURE, _NEAR_FRAMES = 2, 150
 """How many sure onsets within how many frames to either side, 6 s, make faint ones believed."""
 _REACH = 3
 """Frames to either side among which an onset is the strongest."""
+_WHOLE_SENSITIVITY = 2.0
+"""Logits by which a sensitivity of 1 raises the evidence of onsets."""
 _SHAPE = (-1.5, 1.0, 4.0, 1.0, -1.5)
 """Logits around an onset, as a clear one of the world has them."""
 _BETWEEN = -4.0
@@ -61,22 +63,26 @@ class OnsetSteering(nn.Module):
         self.contact = nn.Parameter(torch.tensor([0.0, 1.0]))
         """Mean and standard deviation of the contact evidence in training videos."""
 
-    def forward(self, features: Tensor, contact: Tensor) -> VideoFeatures:
+    def forward(self, features: Tensor, contact: Tensor, sensitivity: float = 0.0) -> VideoFeatures:
         """Return features (T, D) and what they become by their frames' evidence of contact (T,).
 
-        Those of a familiar video stay as they are.
+        Those of a familiar video stay as they are, but for a `sensitivity` from -1, which leaves only the clearest
+        onsets, to 1, at which the faintest are heard too.
         """
         share = self.strangeness(features)
+        raised = _WHOLE_SENSITIVITY * sensitivity
         logits = self.onset(features).squeeze(-1)
-        if share == 0:
+        if share == 0 and raised == 0:
             return VideoFeatures(values=features, evidence=logits)
         mean, deviation = self.contact
         evidence = logits + share * _CONTACT_WEIGHT * (contact - mean) / deviation
-        onsets = believed_peaks(evidence)
+        onsets = believed_peaks(evidence + raised)
         kept = 1 - max(2 * share - 1, 0.0) * (1 - nearness(onsets, len(features)))[:, None]
         calmed = kept * features + (1 - kept) * self.familiar
-        change = clear_logits(onsets, len(features)) - self.onset(calmed).squeeze(-1)
-        steered = moved(calmed, self.onset, share * change)
+        change = share * (clear_logits(onsets, len(features)) - self.onset(calmed).squeeze(-1))
+        if share < 1 and raised:
+            change = change + (1 - share) * raised * at_signs(evidence, _FAINT - max(raised, 0))
+        steered = moved(calmed, self.onset, change)
         return VideoFeatures(values=features, steered=steered, evidence=evidence, strangeness=share)
 
     def strangeness(self, features: Tensor) -> float:
@@ -100,10 +106,20 @@ def moved(features: Tensor, onset: nn.Linear, change: Tensor) -> Tensor:
     return features + change[:, None] * (onset.weight[0] / onset.weight.square().sum())
 
 
+def is_peak_above(evidence: Tensor, least: float) -> Tensor:
+    """Return whether each frame (T,) has the strongest of the `evidence` (T,) around it, above `least`."""
+    strongest = nn.functional.max_pool1d(evidence[None], 2 * _REACH + 1, stride=1, padding=_REACH)[0]
+    return (evidence >= strongest) & (evidence > least)
+
+
+def at_signs(evidence: Tensor, least: float) -> Tensor:
+    """Return 1 at peaks of `evidence` (T,) above `least` and at the frames beside them, else 0 (T,)."""
+    return nn.functional.max_pool1d(is_peak_above(evidence, least)[None].float(), 3, stride=1, padding=1)[0]
+
+
 def believed_peaks(evidence: Tensor) -> list[int]:
     """Return the frames of the peaks of `evidence` (T,) that are sure or lie near enough sure ones."""
-    strongest = nn.functional.max_pool1d(evidence[None], 2 * _REACH + 1, stride=1, padding=_REACH)[0]
-    is_peak = (evidence >= strongest) & (evidence > _FAINT)
+    is_peak = is_peak_above(evidence, _FAINT)
     is_sure = is_peak & (evidence > _SURE)
     near = nn.functional.pad(is_sure.int(), (_NEAR_FRAMES, _NEAR_FRAMES)).unfold(0, 2 * _NEAR_FRAMES + 1, 1).sum(dim=1)
     return (is_sure | (is_peak & (near >= _NUM_SURE))).nonzero()[:, 0].tolist()
@@ -143,11 +159,13 @@ def seen_features(
     chunks: Iterable[NDArray[np.uint8]],
     device: torch.device,
     *,
+    sensitivity: float = 0.0,
     on_looks: Callable[[VideoLooks, int, int], None] | None = None,
 ) -> VideoFeatures:
     """Return what an encoder sees in a stream of frame chunks (t, H, W, 3), and what a generator is told of it.
 
-    `on_looks` is that of `features_of`. Raises InputError when there are no frames or their size is not the encoder's.
+    `sensitivity` is that of the steering, without which it does nothing; `on_looks` is that of `features_of`. Raises
+    InputError when there are no frames or their size is not the encoder's.
     """
     features, contact = features_of(encoder, chunks, device, on_looks=on_looks)
-    return VideoFeatures(values=features) if steering is None else steering(features, contact)
+    return VideoFeatures(values=features) if steering is None else steering(features, contact, sensitivity)

@@ -12,7 +12,13 @@ import torch
 from foleykit.audio.ambient import AmbientClip
 from foleykit.core.progress import Report
 from foleykit.core.signals import Signal
-from foleykit.jobs.adapters.base import look_frame_by_frame, refuse_events, refuse_prompts, with_sampling
+from foleykit.jobs.adapters.base import (
+    look_frame_by_frame,
+    refuse_events,
+    refuse_prompts,
+    refuse_sensitivity,
+    with_sampling,
+)
 from foleykit.jobs.scene import Scene
 from foleykit.jobs.soundtrack import Dtype, Settings
 from foleykit.models.avldm.pipeline import AvLdmPipeline
@@ -32,14 +38,22 @@ class AvLdmAdapter:
         refuse_prompts(settings, self._name)
         if not self.takes_events:
             refuse_events(settings, self._name)
+        if isinstance(self._model, Action2SoundPipeline) or not self._model.is_steered:
+            refuse_sensitivity(settings, self._name)
 
     def resolve(self, settings: Settings) -> Settings:
         sampling = self._model.config.sampling
         return with_sampling(settings, num_steps=sampling.num_steps, guidance_scale=sampling.guidance_scale)
 
-    def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
+    def look(self, info: VideoInfo, start: Fraction, end: Fraction, sensitivity: float, report: Report) -> Scene:
+        config, model = self._model.config, self._model
+        asked = (
+            model.encode if isinstance(model, Action2SoundPipeline) else partial(model.encode, sensitivity=sensitivity)
+        )
         with self.precision():
-            return look_frame_by_frame(self._model, info, start, end, self._model.config.frame_size, report)
+            return look_frame_by_frame(
+                asked, info, start, end, fps=config.video_fps, size=config.frame_size, report=report
+            )
 
     @property
     def takes_events(self) -> bool:

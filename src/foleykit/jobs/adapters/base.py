@@ -8,16 +8,17 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from foleykit.audio.ambient import AmbientClip
 from foleykit.core.errors import UsageError
 from foleykit.core.progress import Report
 from foleykit.core.signals import Signal
+from foleykit.core.types import VideoFeatures
 from foleykit.jobs.scene import Scene, Watch
 from foleykit.jobs.soundtrack import Settings
-from foleykit.models.avldm.pipeline import AvLdmPipeline
-from foleykit.models.avldm.published.pipeline import Action2SoundPipeline
 from foleykit.models.events import SeenEvent
-from foleykit.models.foleygen.pipeline import FoleyGenPipeline
 from foleykit.video.info import VideoInfo
 from foleykit.video.io import VideoReader
 from foleykit.video.quality import QualityWatch
@@ -34,8 +35,11 @@ class Adapter(Protocol):
         """Return `settings` with the model's own values where they name none."""
         ...
 
-    def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
-        """Decode a span's pictures as the model wants them and encode them, in flat memory."""
+    def look(self, info: VideoInfo, start: Fraction, end: Fraction, sensitivity: float, report: Report) -> Scene:
+        """Decode a span's pictures as the model wants them and encode them, in flat memory.
+
+        `sensitivity` is that of `Settings`, and 0 for a model that refuses another.
+        """
         ...
 
     @property
@@ -76,19 +80,20 @@ class Adapter(Protocol):
 
 
 def look_frame_by_frame(
-    model: AvLdmPipeline | Action2SoundPipeline | FoleyGenPipeline,
+    encode: Callable[[Iterator[NDArray[np.uint8]]], VideoFeatures],
     info: VideoInfo,
     start: Fraction,
     end: Fraction,
+    *,
+    fps: float,
     size: tuple[int, int],
     report: Report,
 ) -> Scene:
-    """Read a span once, at the model's rate and at `size` (H, W), and encode it."""
-    fps = model.config.video_fps
+    """Read a span once, at a model's rate and at `size` (H, W), and encode it."""
     quality = QualityWatch(info.average_fps)
     reader = VideoReader(info, fps=fps, size=size, start=start, end=end, on_picture=quality)
     watch = Watch(fps, report, len(reader))
-    features = model.encode(watch.passing(reader))
+    features = encode(watch.passing(reader))
     return Scene(info=info, start=start, end=end, features=features, shots=tuple(watch.shots), quality=quality.report())
 
 
@@ -105,6 +110,12 @@ def refuse_prompts(settings: Settings, name: str) -> None:
     """Raise UsageError for a prompt to a model that reads none."""
     if any(settings.texts):
         raise UsageError(f'model "{name}" reads no text; leave out the prompts or use a model of family textvideo')
+
+
+def refuse_sensitivity(settings: Settings, name: str) -> None:
+    """Raise UsageError for a sensitivity of a model that knows no faint signs from clear ones."""
+    if settings.sensitivity:
+        raise UsageError(f'model "{name}" has no sensitivity that could be set; leave it out or use tiny-avldm')
 
 
 def refuse_events(settings: Settings, name: str) -> None:

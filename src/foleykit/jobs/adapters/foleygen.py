@@ -7,12 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 from foleykit.audio.ambient import AmbientClip
 from foleykit.core.errors import ModelError, UsageError
 from foleykit.core.progress import Report
 from foleykit.core.signals import Signal
-from foleykit.jobs.adapters.base import look_frame_by_frame, refuse_events, refuse_prompts, with_sampling
+from foleykit.jobs.adapters.base import (
+    look_frame_by_frame,
+    refuse_events,
+    refuse_prompts,
+    refuse_sensitivity,
+    with_sampling,
+)
 from foleykit.jobs.scene import Scene
 from foleykit.jobs.soundtrack import Settings
 from foleykit.models.events import SeenEvent
@@ -29,6 +36,8 @@ class FoleyGenAdapter:
     def check(self, settings: Settings, *, with_stems: bool) -> None:
         refuse_prompts(settings, self._name)
         refuse_events(settings, self._name)
+        if not self._model.is_steered:
+            refuse_sensitivity(settings, self._name)
         if with_stems:
             raise UsageError(
                 f'model "{self._name}" makes no stems: a language model that is told another ambience makes another '
@@ -49,9 +58,17 @@ class FoleyGenAdapter:
             guidance_scale=self._model.config.sampling.guidance_scale,
         )
 
-    def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
-        size = self._model.config.reading_size(info.height, info.width)
-        return look_frame_by_frame(self._model, info, start, end, size, report)
+    def look(self, info: VideoInfo, start: Fraction, end: Fraction, sensitivity: float, report: Report) -> Scene:
+        config = self._model.config
+        return look_frame_by_frame(
+            partial(self._model.encode, sensitivity=sensitivity),
+            info,
+            start,
+            end,
+            fps=config.video_fps,
+            size=config.reading_size(info.height, info.width),
+            report=report,
+        )
 
     @property
     def takes_events(self) -> bool:

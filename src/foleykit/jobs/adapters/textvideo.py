@@ -12,7 +12,7 @@ from foleykit.core.errors import UsageError
 from foleykit.core.progress import Report
 from foleykit.core.signals import Signal
 from foleykit.encoders.text.words import words_in
-from foleykit.jobs.adapters.base import refuse_events, with_sampling
+from foleykit.jobs.adapters.base import refuse_events, refuse_sensitivity, with_sampling
 from foleykit.jobs.ambience import background_stretch, is_silent
 from foleykit.jobs.scene import Scene, Watch
 from foleykit.jobs.soundtrack import Settings
@@ -41,6 +41,8 @@ class TextVideoAdapter:
     def check(self, settings: Settings, *, with_stems: bool) -> None:
         if not self.takes_events:
             refuse_events(settings, self._name)
+        if not self._model.is_steered:
+            refuse_sensitivity(settings, self._name)
         self._check_words("prompt", settings.prompt)
         self._check_words("negative prompt", settings.negative_prompt)
         for stretch in (*settings.cues, *settings.rerolls):
@@ -91,7 +93,7 @@ class TextVideoAdapter:
         texts = (settings.prompt, *(cue.prompt for cue in settings.cues))
         return with_sampling(settings, num_steps=sampling.num_steps, guidance_scale=sampling.guidance_for(*texts))
 
-    def look(self, info: VideoInfo, start: Fraction, end: Fraction, report: Report) -> Scene:
+    def look(self, info: VideoInfo, start: Fraction, end: Fraction, sensitivity: float, report: Report) -> Scene:
         """Read the span once at the encoder's rate and size, or twice in its own size where two encoders scale it."""
         config = self._model.config
         quality = QualityWatch(info.average_fps)
@@ -115,6 +117,7 @@ class TextVideoAdapter:
             watch.passing(frames),
             () if pictures is None else watch.passing(pictures, is_cut=False),
             seconds=float(end - start),
+            sensitivity=sensitivity,
         )
         return Scene(
             info=info, start=start, end=end, features=features, shots=tuple(watch.shots), quality=quality.report()

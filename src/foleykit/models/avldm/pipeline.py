@@ -121,10 +121,11 @@ class AvLdmPipeline:
         )
 
     @torch.inference_mode()
-    def encode(self, chunks: Iterable[NDArray[np.uint8]]) -> PictureFeatures:
+    def encode(self, chunks: Iterable[NDArray[np.uint8]], *, sensitivity: float = 0.0) -> PictureFeatures:
         """Return features of a stream of frame chunks (t, H, W, 3); memory does not grow with pixels already seen.
 
-        Raises InputError when there are no frames or their size is not the model's.
+        `sensitivity`, -1 to 1, is how readily faint signs of onsets are heard, where the model has a steering. Raises
+        InputError when there are no frames or their size is not the model's.
         """
         stride = self.config.video.slow_stride
         surroundings = []
@@ -133,7 +134,7 @@ class AvLdmPipeline:
             surveyed = self.similarity.survey(looks.appearance)[0].cpu()
             surroundings.append(surveyed[left // stride : len(surveyed) - right // stride].clone())
 
-        seen = seen_features(self.video, self.steering, chunks, self.device, on_looks=survey)
+        seen = seen_features(self.video, self.steering, chunks, self.device, sensitivity=sensitivity, on_looks=survey)
         return PictureFeatures(
             values=seen.values,
             steered=seen.steered,
@@ -262,6 +263,11 @@ class AvLdmPipeline:
             )
             latents = held.filled(sampled, stretch)
             yield self._decode(latents, breath)[None, :num_samples]
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether the model can be asked to hear faint signs more or less readily."""
+        return self.steering is not None
 
     @property
     def takes_events(self) -> bool:

@@ -94,13 +94,15 @@ class FoleyGenPipeline:
         )
 
     @torch.inference_mode()
-    def encode(self, chunks: Iterable[NDArray[np.uint8]]) -> VideoFeatures:
+    def encode(self, chunks: Iterable[NDArray[np.uint8]], *, sensitivity: float = 0.0) -> VideoFeatures:
         """Return visual vectors of a stream of frame chunks (t, H, W, 3); memory does not grow with pixels seen.
 
-        Raises InputError when there are no frames or their size is not the model's.
+        `sensitivity`, -1 to 1, is how readily faint signs of onsets are heard, where the model has a steering. Raises
+        InputError when there are no frames or their size is not the model's.
         """
         if isinstance(self.video, TwoRateEncoder):
-            seen, stride = seen_features(self.video, self.steering, chunks, self.device), self.config.feature_stride
+            seen = seen_features(self.video, self.steering, chunks, self.device, sensitivity=sensitivity)
+            stride = self.config.feature_stride
             steered = None if seen.steered is None else seen.steered[::stride]
             return VideoFeatures(values=seen.values[::stride], steered=steered)
         parts = []
@@ -112,6 +114,11 @@ class FoleyGenPipeline:
         if not parts:
             raise InputError("the model needs at least one video frame and got none")
         return VideoFeatures(values=torch.cat(parts)[:: self.config.feature_stride])
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether the model can be asked to hear faint signs more or less readily."""
+        return self.steering is not None
 
     @property
     def _context_frames(self) -> int:

@@ -136,14 +136,16 @@ class TextVideoPipeline:
         pictures: Iterable[NDArray[np.uint8]] = (),
         *,
         seconds: float,
+        sensitivity: float = 0.0,
     ) -> VideoFeatures:
         """Return features of a video of `seconds`, given as `__call__` takes it, in memory that does not grow.
 
-        Raises InputError where there is not one picture or frame.
+        `sensitivity`, -1 to 1, is how readily faint signs of onsets are heard, where the model has a steering. Raises
+        InputError where there is not one picture or frame.
         """
         # Shots move windows, but not the end of the last one.
         plan = plan_clip(self.config, seconds)
-        seen = self.sight.encode(frames, pictures, plan.segments.length)
+        seen = self.sight.encode(frames, pictures, plan.segments.length, sensitivity=sensitivity)
         return VideoFeatures(
             pictures=lasting(seen.pictures, plan.pictures.length),
             segments=seen.segments,
@@ -164,6 +166,11 @@ class TextVideoPipeline:
             seconds=seconds,
             evidence=None if features.evidence is None else features.evidence[: lengths.segments],
         )
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether the model can be asked to hear faint signs more or less readily."""
+        return self.sight.steering is not None
 
     @property
     def takes_events(self) -> bool:
