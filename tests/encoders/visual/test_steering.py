@@ -52,7 +52,7 @@ def test_a_familiar_video_keeps_its_features_and_a_strange_one_does_not(steering
     familiar, strange = features_at(0.0), features_at(4.0)
     contact = torch.zeros(100)
     kept, turned = steering(familiar, contact), steering(strange, contact)
-    assert steering.strangeness(familiar) == kept.strangeness == 0 and kept.told is familiar
+    assert steering.strangeness(familiar) == kept.strangeness == 0 and torch.equal(kept.told, familiar)
     assert steering.strangeness(strange) == turned.strangeness == 1 and not torch.equal(turned.told, strange)
     for seen, features in ((kept, familiar), (turned, strange)):
         assert seen.values is features and seen.evidence is not None and seen.evidence.shape == (100,)
@@ -80,7 +80,7 @@ def test_steered_features_say_what_was_decided_and_nothing_else_of_those_near_an
     evidence = logits + 1.25 * (contact - mean) / deviation
     # How faint the sign was is kept beside it.
     assert seen.evidence is not None and torch.allclose(seen.evidence, evidence, atol=1e-4)
-    onsets = believed_peaks(evidence)
+    onsets = believed_peaks(evidence, -0.5)
     assert 40 in onsets and torch.allclose(said, clear_logits(onsets, 100), atol=1e-4)
     assert float(said[40]) == pytest.approx(4, abs=1e-4)
     direction = steering.onset.weight[0] / steering.onset.weight.norm()
@@ -102,45 +102,53 @@ def test_away_from_onsets_strange_features_become_those_of_the_training(steering
 def test_of_onsets_within_reach_the_strongest_stays_and_others_go() -> None:
     evidence = torch.full((60,), -3.0)
     evidence[[10, 12, 50, 59]] = torch.tensor([3.5, 4.0, 3.1, 5.0])
-    clear = clear_logits(believed_peaks(evidence), 60)
+    clear = clear_logits(believed_peaks(evidence, 0.0), 60)
     assert (clear == 4.0).nonzero()[:, 0].tolist() == [12, 50, 59]
     assert float(clear[11]) == float(clear[13]) == 1.0 and float(clear[30]) == float(clear[0]) == -4.0
 
 
-def test_faint_onsets_are_believed_only_near_two_sure_ones() -> None:
+def test_faint_onsets_are_believed_only_near_three_sure_ones() -> None:
     evidence = torch.full((900,), -3.0)
-    faint, sure = [30, 200, 800], [100, 700]
-    evidence[faint] = 0.0
+    faint, sure = [30, 200, 800], [100, 140, 700]
+    evidence[faint] = 0.5
     evidence[sure] = 4.0
-    assert believed_peaks(evidence) == sure
-    evidence[160] = 3.5
-    assert believed_peaks(evidence) == [30, 100, 160, 200, 700]
-    evidence[250] = -0.6
-    assert 250 not in believed_peaks(evidence)
+    assert believed_peaks(evidence, 0.0) == sure
+    evidence[170] = 3.5
+    assert believed_peaks(evidence, 0.0) == [30, 100, 140, 170, 200, 700]
+    evidence[250] = -0.2
+    assert 250 not in believed_peaks(evidence, 0.0) and 250 in believed_peaks(evidence, -0.5)
 
 
-def test_a_familiar_video_is_heard_more_and_less_readily_at_its_signs_alone(steering: OnsetSteering) -> None:
+def test_a_familiar_video_changes_at_believed_onsets_alone_and_at_all_signs_where_less_is_asked_for(
+    steering: OnsetSteering,
+) -> None:
     direction = steering.onset.weight[0] / steering.onset.weight.norm()
     quiet = features_at(0.0)
     familiar = quiet + ((-5.0 - steering.onset(quiet)) / steering.onset.weight.norm()) * direction
-    for frame, logit in ((20, 2.0), (60, -1.0)):
+    signs = {20: 1.5, 40: 0.5, 60: 5.0, 80: -1.0}
+    for frame, logit in signs.items():
         familiar[frame] += (logit + 5.0) / steering.onset.weight.norm() * direction
-    contact = torch.zeros(100)
+    mean, deviation = steering.contact
+    contact = mean.expand(100).clone()
+    # Of the second sign alone the contact maps know too.
+    contact[40] += 3 * deviation / 1.25
     before = steering.onset(familiar)[:, 0]
-    more, less = (steering.onset(steering(familiar, contact, way).told)[:, 0] - before for way in (1.0, -1.0))
-    assert more.nonzero()[:, 0].tolist() == [19, 20, 21, 59, 60, 61]
-    assert less.nonzero()[:, 0].tolist() == [19, 20, 21]
-    assert torch.allclose(more[[20, 60]], torch.tensor(2.0), atol=1e-4) and float(less[20]) == pytest.approx(
-        -2, abs=1e-4
-    )
-    assert steering(familiar, contact, 1.0).evidence is not None
-    assert torch.equal(steering(familiar, contact, 0.0).told, familiar)
+
+    def change(sensitivity: float) -> Tensor:
+        return steering.onset(steering(familiar, contact, sensitivity).told)[:, 0] - before
+
+    same, more, less = (change(way) for way in (0.0, 1.0, -1.0))
+    assert same.nonzero()[:, 0].tolist() == [39, 40, 41, 59, 61]
+    assert float(before[40] + same[40]) == pytest.approx(4, abs=1e-4)
+    assert (before + more > 3.9).nonzero()[:, 0].tolist() == [20, 40, 60, 80]
+    assert (before + less > 1).nonzero()[:, 0].tolist() == [60]
+    assert float(less[20]) == pytest.approx(-2, abs=1e-4) and float(less[80]) == 0
 
 
 def test_of_a_strange_video_the_more_is_believed_the_higher_the_sensitivity(steering: OnsetSteering) -> None:
     strange, contact = features_at(4.0, 400), torch.zeros(400)
     logits = steering.onset(strange)[:, 0]
-    signs = {40: 6.5, 80: 4.0, 150: 1.5, 220: -2.0}
+    signs = {40: 6.5, 80: 4.0, 150: 3.5, 180: 1.5, 220: -2.0}
     contact -= (logits + 20) / 1.25
     for frame, sign in signs.items():
         contact[frame] += (sign + 20) / 1.25
@@ -154,7 +162,7 @@ def test_of_a_strange_video_the_more_is_believed_the_higher_the_sensitivity(stee
         # How faint each sign was stays what it was.
         assert seen.evidence is not None
         assert seen.evidence[list(signs)].tolist() == pytest.approx(list(signs.values()), abs=0.01)
-    assert heard == [[40], [40, 80, 150], [40, 80, 150, 220]]
+    assert heard == [[40], [40, 80, 150, 180], [40, 80, 150, 180, 220]]
 
 
 def test_a_folder_without_the_file_steers_nothing_and_a_misfit_is_named(

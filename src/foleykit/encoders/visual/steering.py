@@ -18,9 +18,9 @@ FILE_NAME = "steering.safetensors"
 
 _CONTACT_WEIGHT = 1.25
 """Logits of an onset that one standard deviation of the contact evidence counts for."""
-_SURE, _FAINT = 3.0, -0.5
-"""Least evidence of an onset in logits: alone, and beside sure ones."""
-_NUM_SURE, _NEAR_FRAMES = 2, 150
+_SURE, _FAINT, _STRANGELY_FAINT = 3.0, 0.0, -0.5
+"""Least evidence of an onset in logits: alone, and beside sure ones in familiar and in strange pictures."""
+_NUM_SURE, _NEAR_FRAMES = 3, 150
 """How many sure onsets within how many frames to either side, 6 s, make faint ones believed."""
 _REACH = 3
 """Frames to either side among which an onset is the strongest."""
@@ -43,14 +43,16 @@ _RIDGE = 1e-2
 class OnsetSteering(nn.Module):
     """Features that say clearly what was seen faintly.
 
-    A generator that learnt from clear features keeps still where they are faint, as they are on footage unlike the
-    training pictures. There the encoder's contact maps, which are made before anything learnt how the world moves, add
-    to what the onset head says. Where both together call for an onset, the features move along the head's own direction
-    until it says so with the clearness of the world, and elsewhere until it says that there is none. Faint signs count
-    only near sure ones, as faint edges in a picture do (hysteresis: Canny 1986, sec. VI): who strikes once strikes
-    again, and where nothing is struck no sign is sure. Away from onsets features of strange pictures say nothing that
-    could be trusted, and a generator makes sounds of them; there they become the mean of the training videos, wholly
-    where all of a video is strange and not at all where it is so by half or less.
+    A generator that learnt from clear features keeps still where they are faint, as they often are on footage that a
+    camera took. The encoder's contact maps, which are made before anything learnt how the world moves, add to what the
+    onset head says. Where both together call for an onset, the features move along the head's own direction until it
+    says so with the clearness of the world. Faint signs count only near sure ones, as faint edges in a picture do
+    (hysteresis: Canny 1986, sec. VI): who strikes once strikes again, and where nothing is struck no sign is sure.
+
+    Features of pictures unlike the training's say nothing else that could be trusted, and a generator makes sounds of
+    them. The stranger a video is, the more its features say between onsets that there is none, and away from them they
+    become the mean of the training videos, wholly where all of it is strange and not at all where it is so by half or
+    less.
     """
 
     def __init__(self, width: int) -> None:
@@ -66,24 +68,22 @@ class OnsetSteering(nn.Module):
     def forward(self, features: Tensor, contact: Tensor, sensitivity: float = 0.0) -> VideoFeatures:
         """Return features (T, D) and what they become by their frames' evidence of contact (T,).
 
-        Those of a familiar video stay as they are, but for a `sensitivity` from -1, which leaves only the clearest
-        onsets, to 1, at which the faintest are heard too.
+        Those of a familiar video change at believed onsets alone. `sensitivity` goes from -1, which leaves only the
+        clearest onsets, to 1, at which the faintest are heard too.
         """
         share = self.strangeness(features)
         raised = _WHOLE_SENSITIVITY * sensitivity
         logits = self.onset(features).squeeze(-1)
-        if share == 0 and raised == 0:
-            return VideoFeatures(values=features, evidence=logits)
         mean, deviation = self.contact
-        evidence = logits + share * _CONTACT_WEIGHT * (contact - mean) / deviation
-        onsets = believed_peaks(evidence + raised)
+        touch = _CONTACT_WEIGHT * (contact - mean) / deviation
+        onsets = believed_peaks(logits + touch + raised, _FAINT + share * (_STRANGELY_FAINT - _FAINT))
         kept = 1 - max(2 * share - 1, 0.0) * (1 - nearness(onsets, len(features)))[:, None]
         calmed = kept * features + (1 - kept) * self.familiar
-        change = share * (clear_logits(onsets, len(features)) - self.onset(calmed).squeeze(-1))
-        if share < 1 and raised:
-            change = change + (1 - share) * raised * at_signs(evidence, _FAINT - max(raised, 0))
-        steered = moved(calmed, self.onset, change)
-        return VideoFeatures(values=features, steered=steered, evidence=evidence, strangeness=share)
+        clear = clear_logits(onsets, len(features))
+        change = clear - self.onset(calmed).squeeze(-1)
+        of_familiar = change.clamp(min=0) * (clear > 0) + min(raised, 0.0) * at_signs(logits, _FAINT)
+        steered = moved(calmed, self.onset, share * change + (1 - share) * of_familiar)
+        return VideoFeatures(values=features, steered=steered, evidence=logits + share * touch, strangeness=share)
 
     def strangeness(self, features: Tensor) -> float:
         """Return how unlike the training videos one is, 0 to 1, by the distance of its mean feature from theirs."""
@@ -117,9 +117,9 @@ def at_signs(evidence: Tensor, least: float) -> Tensor:
     return nn.functional.max_pool1d(is_peak_above(evidence, least)[None].float(), 3, stride=1, padding=1)[0]
 
 
-def believed_peaks(evidence: Tensor) -> list[int]:
-    """Return the frames of the peaks of `evidence` (T,) that are sure or lie near enough sure ones."""
-    is_peak = is_peak_above(evidence, _FAINT)
+def believed_peaks(evidence: Tensor, faint: float) -> list[int]:
+    """Return the frames of the peaks of `evidence` (T,) that are sure, or above `faint` and near enough sure ones."""
+    is_peak = is_peak_above(evidence, faint)
     is_sure = is_peak & (evidence > _SURE)
     near = nn.functional.pad(is_sure.int(), (_NEAR_FRAMES, _NEAR_FRAMES)).unfold(0, 2 * _NEAR_FRAMES + 1, 1).sum(dim=1)
     return (is_sure | (is_peak & (near >= _NUM_SURE))).nonzero()[:, 0].tolist()
