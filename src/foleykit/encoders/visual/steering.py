@@ -1,4 +1,4 @@
-"""Where a video looks unlike all that an encoder was trained on, its features are turned to what its own signs say."""
+"""Features are turned to what their own signs of an onset say, and calmed where a video is unlike all training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BETWEEN = -4.0
 _HEARD_FRAMES, _FADING_FRAMES = 25, 6
 """Around an onset, in which features are kept, and further ones over which they fade to the mean of the training."""
 _FAMILIAR, _STRANGE = 18.0, 26.0
-"""Distances at which steering sets in and is whole: 7 in 10 places of the world lie nearer than the first."""
+"""Distances at which a video begins to look strange and wholly does: 7 in 10 places of the world lie nearer."""
 _SETTLING_FRAMES = 75
 """The mean of few frames lies further off by chance."""
 _RIDGE = 1e-2
@@ -77,12 +77,12 @@ class OnsetSteering(nn.Module):
         mean, deviation = self.contact
         touch = _CONTACT_WEIGHT * (contact - mean) / deviation
         onsets = believed_peaks(logits + touch + raised, _FAINT + share * (_STRANGELY_FAINT - _FAINT))
+        clear = clear_logits(onsets, len(features))
         kept = 1 - max(2 * share - 1, 0.0) * (1 - nearness(onsets, len(features)))[:, None]
         calmed = kept * features + (1 - kept) * self.familiar
-        clear = clear_logits(onsets, len(features))
-        change = clear - self.onset(calmed).squeeze(-1)
-        of_familiar = change.clamp(min=0) * (clear > 0) + min(raised, 0.0) * at_signs(logits, _FAINT)
-        steered = moved(calmed, self.onset, share * change + (1 - share) * of_familiar)
+        wanted = clear - self.onset(calmed).squeeze(-1)
+        of_familiar = wanted.clamp(min=0) * (clear > 0) + min(raised, 0.0) * at_signs(logits, _FAINT)
+        steered = moved(calmed, self.onset, share * wanted + (1 - share) * of_familiar)
         return VideoFeatures(values=features, steered=steered, evidence=logits + share * touch, strangeness=share)
 
     def strangeness(self, features: Tensor) -> float:
