@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 Option = typer.Option
 
-NOTHING_SEEN = "nothing is seen that would sound: a higher --sensitivity hears fainter signs, --events FILE what you say"
+NOTHING_SEEN = (
+    "nothing is seen that would sound: a higher --sensitivity hears fainter signs, --events FILE what you say"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
