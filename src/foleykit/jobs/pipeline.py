@@ -174,11 +174,15 @@ class FoleyPipeline:
         if settings.ambient_library and clip is not None:
             settings = replace(settings, ambient_clip=clip.name)
         judge = Judge.watching(scene, self.model, report) if is_judged else None
+        is_told = settings.events is not None or not self.adapter.reads_events
+        num_events = None if is_told else len(self.adapter.read_events(scene))
         if clip is not None:
             unwanted = unwanted_beside(clip, self.model.config.sample_rate, unwanted)
 
         def make(seed: int) -> Soundtrack:
-            return self._voice(scene, replace(settings, seed=seed), clip, speech, with_stems, watermarker, report)
+            asked = replace(settings, seed=seed)
+            made = self._voice(scene, asked, clip, speech, with_stems, watermarker, report)
+            return replace(made, num_events=num_events)
 
         first_free = settings.seed + num_takes
         further = iter(range(first_free, first_free + MAX_FURTHER))
@@ -259,8 +263,6 @@ class FoleyPipeline:
         """Yield what the model makes, and then what each of the re-rolls makes of it."""
         rate = self.model.config.sample_rate
         sounds = self._versions(scene, settings, clip, "generate", report)
-        is_told = settings.events is not None or not self.adapter.reads_events
-        num_events = None if is_told else len(self.adapter.read_events(scene))
         actions: Iterator[Signal] | None = None
         if with_stems:
             quiet = self.adapter.own_ambience(scene, replace(settings, ambient="quiet"))
@@ -276,7 +278,6 @@ class FoleyPipeline:
                 settings=settings,
                 ambience=OWN_CHOICE if clip is None else clip.name,
                 speech=speech,
-                num_events=num_events,
                 quality=scene.quality,
             )
 

@@ -70,8 +70,8 @@ def claim_folder(request: RealFootageRequest) -> None:
     """Make the folder of the sounds, or raise UsageError when it holds those of another model or other settings."""
     made = MadeOf(weights_sha256=describe_model(request.model).weights_sha256, settings=request.settings)
     path = request.output / "made.json"
-    is_known = path.is_file() or not any(request.output.glob("*.wav"))
-    if not is_known or (path.is_file() and load_config(MadeOf, path) != made):
+    fits = load_config(MadeOf, path) == made if path.is_file() else not any(request.output.glob("*.wav"))
+    if not fits:
         raise UsageError(f"{request.output} holds sounds of another model or other settings; name another folder")
     request.output.mkdir(parents=True, exist_ok=True)
     save_config(made, path)

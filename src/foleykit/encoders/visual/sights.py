@@ -83,6 +83,7 @@ class ClipSynchformerSight:
     """CLIP for the pictures, Synchformer for the timing."""
 
     steering = None
+    """Its features are told as they are."""
 
     def __init__(self, image: ClipImageTower, sync: Synchformer, device: torch.device) -> None:
         self.image = frozen(image, device)

@@ -24,7 +24,7 @@ _NUM_SURE, _NEAR_FRAMES = 3, 150
 """How many sure onsets within how many frames to either side, 6 s, make faint ones believed."""
 _REACH = 3
 """Frames to either side among which an onset is the strongest."""
-_WHOLE_SENSITIVITY = 2.0
+_SENSITIVITY_LOGITS = 2.0
 """Logits by which a sensitivity of 1 raises the evidence of onsets."""
 _SHAPE = (-1.5, 1.0, 4.0, 1.0, -1.5)
 """Logits around an onset, as a clear one of the world has them."""
@@ -72,18 +72,20 @@ class OnsetSteering(nn.Module):
         clearest onsets, to 1, at which the faintest are heard too.
         """
         share = self.strangeness(features)
-        raised = _WHOLE_SENSITIVITY * sensitivity
+        raised = _SENSITIVITY_LOGITS * sensitivity
         logits = self.onset(features).squeeze(-1)
         mean, deviation = self.contact
-        touch = _CONTACT_WEIGHT * (contact - mean) / deviation
-        onsets = believed_peaks(logits + touch + raised, _FAINT + share * (_STRANGELY_FAINT - _FAINT))
+        contact_logits = _CONTACT_WEIGHT * (contact - mean) / deviation
+        onsets = believed_peaks(logits + contact_logits + raised, _FAINT + share * (_STRANGELY_FAINT - _FAINT))
         clear = clear_logits(onsets, len(features))
         kept = 1 - max(2 * share - 1, 0.0) * (1 - nearness(onsets, len(features)))[:, None]
         calmed = kept * features + (1 - kept) * self.familiar
         wanted = clear - self.onset(calmed).squeeze(-1)
         of_familiar = wanted.clamp(min=0) * (clear > 0) + min(raised, 0.0) * at_signs(logits, _FAINT)
         steered = moved(calmed, self.onset, share * wanted + (1 - share) * of_familiar)
-        return VideoFeatures(values=features, steered=steered, evidence=logits + share * touch, strangeness=share)
+        return VideoFeatures(
+            values=features, steered=steered, evidence=logits + share * contact_logits, strangeness=share
+        )
 
     def strangeness(self, features: Tensor) -> float:
         """Return how unlike the training videos one is, 0 to 1, by the distance of its mean feature from theirs."""

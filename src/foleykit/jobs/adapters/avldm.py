@@ -47,12 +47,12 @@ class AvLdmAdapter:
 
     def look(self, info: VideoInfo, start: Fraction, end: Fraction, sensitivity: float, report: Report) -> Scene:
         config, model = self._model.config, self._model
-        asked = (
+        encode = (
             model.encode if isinstance(model, Action2SoundPipeline) else partial(model.encode, sensitivity=sensitivity)
         )
         with self.precision():
             return look_frame_by_frame(
-                asked, info, start, end, fps=config.video_fps, size=config.frame_size, report=report
+                encode, info, start, end, fps=config.video_fps, size=config.frame_size, report=report
             )
 
     @property
