@@ -8,6 +8,8 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 
+import pytest
+
 import foleykit
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +35,12 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = "from foleykit.cli.main import main\ntry: main(['generate', '--help'])\nexcept SystemExit: pass"
     assert heavy_modules_after(code) == []
+
+
+@pytest.mark.parametrize("model", ["tiny-avldm", "tiny-foleygen", "tiny-textvideo"])
+def test_a_shipped_model_needs_no_library_of_published_networks(model: str) -> None:
+    loaded = heavy_modules_after(f"from foleykit.jobs.load import load\nload({model!r})")
+    assert "torch" in loaded and not {"transformers", "diffusers", "matplotlib"} & set(loaded)
 
 
 def test_core_imports_with_broken_packages_blocked() -> None:

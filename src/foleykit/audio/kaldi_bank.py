@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from foleykit.audio.htk_mel import htk_triangles
+from foleykit.audio.mel_filters import htk_triangles
 from foleykit.core.errors import InputError
 
 

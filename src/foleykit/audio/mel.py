@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from foleykit.audio.mel_filters import slaney_filters
 from foleykit.core.errors import ConfigError
 
 
@@ -42,20 +43,15 @@ class LogMelConfig:
             raise ConfigError("n_fft minus hop_length must be even: frames are centred on their hop")
 
 
-def mel_filters(config: LogMelConfig, num_bins: int) -> Tensor:
-    """Return the filter bank (K, M) over `num_bins` frequency bins from 0 Hz to half the sample rate."""
-    from transformers.audio_utils import mel_filter_bank
-
-    filters = mel_filter_bank(
-        num_frequency_bins=num_bins,
-        num_mel_filters=config.num_mels,
-        min_frequency=config.min_hz,
-        max_frequency=config.max_hz,
-        sampling_rate=config.sample_rate,
-        norm="slaney",
-        mel_scale="slaney",
+def mel_filters(config: LogMelConfig, n_fft: int) -> Tensor:
+    """Return the filter bank (K, M) over the `n_fft // 2 + 1` bins of an FFT of that size."""
+    return slaney_filters(
+        sample_rate=config.sample_rate,
+        n_fft=n_fft,
+        num_mels=config.num_mels,
+        min_hz=config.min_hz,
+        max_hz=config.max_hz,
     )
-    return torch.from_numpy(filters).float()
 
 
 class LogMel(nn.Module):
@@ -67,7 +63,7 @@ class LogMel(nn.Module):
     def __init__(self, config: LogMelConfig) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("filters", mel_filters(config, config.n_fft // 2 + 1), persistent=False)
+        self.register_buffer("filters", mel_filters(config, config.n_fft), persistent=False)
         self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:

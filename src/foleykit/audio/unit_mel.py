@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from foleykit.audio.mel import LogMelConfig, mel_filters
+from foleykit.audio.mel_filters import slaney_filters
 from foleykit.core.errors import ConfigError, InputError
 
 
@@ -49,16 +49,14 @@ class UnitMel(nn.Module):
     def __init__(self, config: UnitMelConfig) -> None:
         super().__init__()
         self.config = config
-        bank = LogMelConfig(
+        filters = slaney_filters(
             sample_rate=config.sample_rate,
             n_fft=config.n_fft,
-            win_length=config.n_fft,
-            hop_length=config.n_fft // 2,
             num_mels=config.num_mels,
             min_hz=config.min_hz,
             max_hz=config.max_hz,
         )
-        self.register_buffer("filters", mel_filters(bank, config.n_fft // 2 + 1), persistent=False)
+        self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
 
     def magnitude(self, waveform: Tensor) -> Tensor:

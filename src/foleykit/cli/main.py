@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import warnings
@@ -34,6 +35,8 @@ from foleykit.cli.show import print_error
 from foleykit.core.errors import FoleyError, Interrupted, UsageError
 
 TERMINATED = 143
+COLLECTION_THRESHOLD = 100_000
+"""New objects before Python looks for garbage: at its default of 700 looking takes a third of a second of imports."""
 
 
 def build_app() -> typer.Typer:
@@ -145,6 +148,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit: 0 done, 2 usage, 3 bad media, 4 missing model, 5 partly failed, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
+    gc.set_threshold(COLLECTION_THRESHOLD)
     warnings.showwarning = _show_warning
     signal.signal(signal.SIGTERM, _terminate)
     try:

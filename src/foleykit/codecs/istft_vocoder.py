@@ -155,7 +155,7 @@ class IstftVocoder(IstftFrames):
     """From the shipped models' mel, whose frame f is centred on (f + 1/2) hops."""
 
     def __init__(self, config: IstftVocoderConfig) -> None:
-        filters = mel_filters(config.mel, config.n_fft // 2 + 1)
+        filters = mel_filters(config.mel, config.n_fft)
         # The mel was taken of spectra with more bins to a filter, under a window of its own: noise grows with its root.
         gain = config.mel.n_fft / config.n_fft * math.sqrt(config.mel.win_length / config.n_fft)
         super().__init__(config, filters, gain=gain)

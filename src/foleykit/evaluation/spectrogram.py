@@ -7,6 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from foleykit.audio.mel_filters import triangles
 from foleykit.core.errors import ConfigError, InputError
 
 
@@ -22,9 +23,7 @@ def mel_filter_bank(num_bins: int, num_mels: int, sample_rate: int, min_hz: floa
     mels = torch.linspace(low, high, num_mels + 2, dtype=torch.float64)
     edges = 700 * (10 ** (mels / 2595) - 1)
     bins = torch.linspace(0, sample_rate / 2, num_bins, dtype=torch.float64)
-    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    bank = torch.minimum(rising, falling).clamp(min=0)
+    bank = triangles(bins, edges).T.contiguous()
     if (bank.sum(1) == 0).any():
         raise ConfigError(f"{num_mels} mel bands are too many for {num_bins} spectrum bins at {sample_rate} Hz")
     return bank.float()

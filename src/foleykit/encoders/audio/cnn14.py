@@ -13,7 +13,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from foleykit.audio.mel import LogMelConfig, mel_filters
+from foleykit.audio.mel_filters import slaney_filters
 from foleykit.core.checkpoint import build_with_weights, check_entries, frozen, shapes_of
 from foleykit.core.config import load_config
 from foleykit.core.errors import ConfigError, InputError, ModelError
@@ -74,16 +74,14 @@ class DecibelMel(nn.Module):
     def __init__(self, config: Cnn14Config) -> None:
         super().__init__()
         self.config = config
-        bank = LogMelConfig(
+        filters = slaney_filters(
             sample_rate=config.sample_rate,
             n_fft=config.n_fft,
-            win_length=config.n_fft,
-            hop_length=config.hop_length,
             num_mels=config.num_mels,
             min_hz=config.min_hz,
             max_hz=config.max_hz,
         )
-        self.register_buffer("filters", mel_filters(bank, config.n_fft // 2 + 1), persistent=False)
+        self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from foleykit.audio.htk_mel import htk_triangles
+from foleykit.audio.mel_filters import htk_triangles
 from foleykit.core.checkpoint import build_with_weights, check_entries, frozen, shapes_of
 from foleykit.core.config import load_config
 from foleykit.core.errors import ConfigError, InputError
