@@ -33,6 +33,7 @@ from foleykit.cli import (
 from foleykit.cli.command import EvaluateGroup, as_command
 from foleykit.cli.show import print_error
 from foleykit.core.errors import FoleyError, Interrupted, UsageError
+from foleykit.core.threads import wait_briefly
 
 TERMINATED = 143
 COLLECTION_THRESHOLD = 100_000
@@ -149,6 +150,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
     gc.set_threshold(COLLECTION_THRESHOLD)
+    wait_briefly()
     warnings.showwarning = _show_warning
     signal.signal(signal.SIGTERM, _terminate)
     try:
