@@ -16,8 +16,8 @@ _SPIN_COUNT = 10_000
 def wait_briefly() -> None:
     """Let threads that wait for each other sleep soon; to be called before torch is imported.
 
-    GNU's OpenMP, which torch computes with on Linux, has them spin thirty times as long, as if no other program ran. Beside
-    others that do, a waiting thread keeps the one that it waits for from the core. A user's own choice stays.
+    GNU's OpenMP, which torch computes with on Linux, has them spin thirty times as long, as if no other program ran.
+    Beside others that do, a waiting thread keeps the one that it waits for from the core. A user's own choice stays.
     """
     if POLICY_VARIABLE not in os.environ:
         os.environ.setdefault(SPIN_VARIABLE, str(_SPIN_COUNT))
