@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from foleykit.audio.mel_filters import htk_triangles
 from foleykit.core.checkpoint import Module
 from foleykit.encoders.audio import cnn14, passt, vggish
 from foleykit.encoders.audio.imagebind import ClipMels, ImageBindAudioConfig, clip_samples, clip_spans
@@ -100,7 +101,7 @@ def with_state(network: Module, state: dict[str, Tensor]) -> Module:
 def test_vggish_examples() -> None:
     rec = recorded("vggish")
     config = vggish.VggishConfig(sample_rate=manifest("vggish")["config"]["sample_rate"])
-    assert_near("vggish: mel matrix", vggish.mel_matrix(config), rec.expected("mel_matrix"), 1e-6)
+    assert_near("vggish: mel matrix", htk_triangles(config), rec.expected("mel_matrix"), 1e-6)
     for name, waveform in sounds(rec).items():
         made = vggish.log_mel_examples(waveform, config)
         assert_near(f"vggish: {name} examples", made, rec.expected(f"{name}_examples"), 5e-4)

@@ -43,7 +43,7 @@ class KaldiBank(nn.Module):
     def __init__(self, config: KaldiBankConfig) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("filters", triangles(config), persistent=False)
+        self.register_buffer("filters", htk_triangles(config).float(), persistent=False)
         self.register_buffer("window", torch.hann_window(config.frame_length, periodic=False), persistent=False)
 
     def forward(self, waveform: Tensor, num_frames: int) -> Tensor:
@@ -63,14 +63,3 @@ class KaldiBank(nn.Module):
         energy = (power @ self.filters).clamp(min=torch.finfo(torch.float32).eps)
         bank = (energy.log() - config.mean) / config.deviation
         return nn.functional.pad(bank[:, :num_frames], (0, 0, 0, max(0, num_frames - bank.shape[1])))
-
-
-def triangles(config: KaldiBankConfig) -> Tensor:
-    """Return filters (K, M) that are triangles on the mel scale over K bins from 0 Hz to half the sample rate."""
-    return htk_triangles(
-        sample_rate=config.sample_rate,
-        n_fft=config.n_fft,
-        num_mels=config.num_mels,
-        min_hz=config.min_hz,
-        max_hz=config.max_hz,
-    ).float()

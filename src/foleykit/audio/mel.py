@@ -43,17 +43,6 @@ class LogMelConfig:
             raise ConfigError("n_fft minus hop_length must be even: frames are centred on their hop")
 
 
-def mel_filters(config: LogMelConfig, n_fft: int) -> Tensor:
-    """Return the filter bank (K, M) over the `n_fft // 2 + 1` bins of an FFT of that size."""
-    return slaney_filters(
-        sample_rate=config.sample_rate,
-        n_fft=n_fft,
-        num_mels=config.num_mels,
-        min_hz=config.min_hz,
-        max_hz=config.max_hz,
-    )
-
-
 class LogMel(nn.Module):
     """Normalised natural-log mel magnitudes; frame f is centred on sample (f + 1/2) hop_length."""
 
@@ -63,7 +52,7 @@ class LogMel(nn.Module):
     def __init__(self, config: LogMelConfig) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("filters", mel_filters(config, config.n_fft), persistent=False)
+        self.register_buffer("filters", slaney_filters(config), persistent=False)
         self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:

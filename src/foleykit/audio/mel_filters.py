@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +17,25 @@ LINEAR_MEL = 15.0
 """Where that is on the axis."""
 MEL_PER_E_FOLD = 27 / math.log(6.4)
 """Slope of the logarithmic part."""
+
+
+class MelBands(Protocol):
+    """What a front end's config says of its filters."""
+
+    @property
+    def sample_rate(self) -> int: ...
+
+    @property
+    def n_fft(self) -> int: ...
+
+    @property
+    def num_mels(self) -> int: ...
+
+    @property
+    def min_hz(self) -> float: ...
+
+    @property
+    def max_hz(self) -> float: ...
 
 
 def triangles(positions: Tensor, corners: Tensor) -> Tensor:
@@ -32,15 +52,15 @@ def htk_mel(hertz: Tensor) -> Tensor:
     return 1127.0 * (1.0 + hertz / 700.0).log()
 
 
-def htk_triangles(*, sample_rate: int, n_fft: int, num_mels: int, min_hz: float, max_hz: float) -> Tensor:
+def htk_triangles(bands: MelBands) -> Tensor:
     """Return filters (K, M), float64, over K bins from 0 Hz to half the sample rate: peaks of 1, straight in HTK mel.
 
     The last bin is left out, as in Kaldi; VGGish, whose bands end below it, has no use for it either.
     """
-    ends = htk_mel(torch.tensor([min_hz, max_hz], dtype=torch.float64))
-    corners = torch.linspace(float(ends[0]), float(ends[1]), num_mels + 2, dtype=torch.float64)
-    bins = htk_mel(torch.arange(n_fft // 2 + 1, dtype=torch.float64) * sample_rate / n_fft)
-    filters = triangles(bins, corners)
+    ends = htk_mel(torch.tensor([bands.min_hz, bands.max_hz], dtype=torch.float64))
+    corners = torch.linspace(float(ends[0]), float(ends[1]), bands.num_mels + 2, dtype=torch.float64)
+    hertz = torch.arange(bands.n_fft // 2 + 1, dtype=torch.float64) * bands.sample_rate / bands.n_fft
+    filters = triangles(htk_mel(hertz), corners)
     filters[-1] = 0
     return filters
 
@@ -59,9 +79,14 @@ def slaney_hertz(mel: Tensor) -> Tensor:
     )
 
 
-def slaney_filters(*, sample_rate: int, n_fft: int, num_mels: int, min_hz: float, max_hz: float) -> Tensor:
-    """Return filters (K, M), float32, over K bins from 0 Hz to half the sample rate: straight in Hz, of equal area."""
-    mels = torch.linspace(slaney_mel(min_hz), slaney_mel(max_hz), num_mels + 2, dtype=torch.float64)
-    corners = slaney_hertz(mels)
-    bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
-    return (triangles(bins, corners) * (2.0 / (corners[2:] - corners[:-2]))).float()
+def slaney_filters(bands: MelBands, *, n_fft: int | None = None) -> Tensor:
+    """Return filters (K, M), float32, over K bins from 0 Hz to half the sample rate: straight in Hz, of equal area.
+
+    `n_fft` takes the place of that of `bands`, for spectra that are finer or coarser.
+    """
+    low, high = slaney_mel(bands.min_hz), slaney_mel(bands.max_hz)
+    num_bins = (n_fft or bands.n_fft) // 2 + 1
+    with torch.device("cpu"):  # Where a network is laid out without memory, its filters are still read.
+        corners = slaney_hertz(torch.linspace(low, high, bands.num_mels + 2, dtype=torch.float64))
+        hertz = torch.linspace(0, bands.sample_rate / 2, num_bins, dtype=torch.float64)
+    return (triangles(hertz, corners) * (2.0 / (corners[2:] - corners[:-2]))).float()

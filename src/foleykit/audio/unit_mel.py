@@ -49,14 +49,7 @@ class UnitMel(nn.Module):
     def __init__(self, config: UnitMelConfig) -> None:
         super().__init__()
         self.config = config
-        filters = slaney_filters(
-            sample_rate=config.sample_rate,
-            n_fft=config.n_fft,
-            num_mels=config.num_mels,
-            min_hz=config.min_hz,
-            max_hz=config.max_hz,
-        )
-        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("filters", slaney_filters(config), persistent=False)
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
 
     def magnitude(self, waveform: Tensor) -> Tensor:

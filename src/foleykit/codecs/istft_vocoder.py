@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from foleykit.audio.mel import LogMelConfig, mel_filters
+from foleykit.audio.mel import LogMelConfig
+from foleykit.audio.mel_filters import slaney_filters
 from foleykit.codecs.griffin_lim import MOMENTUM
 from foleykit.core.errors import ConfigError
 from foleykit.nn.convnext import ChannelNorm, ConvNeXtBlock
@@ -155,7 +156,7 @@ class IstftVocoder(IstftFrames):
     """From the shipped models' mel, whose frame f is centred on (f + 1/2) hops."""
 
     def __init__(self, config: IstftVocoderConfig) -> None:
-        filters = mel_filters(config.mel, config.n_fft)
+        filters = slaney_filters(config.mel, n_fft=config.n_fft)
         # The mel was taken of spectra with more bins to a filter, under a window of its own: noise grows with its root.
         gain = config.mel.n_fft / config.n_fft * math.sqrt(config.mel.win_length / config.n_fft)
         super().__init__(config, filters, gain=gain)

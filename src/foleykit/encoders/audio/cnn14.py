@@ -74,14 +74,7 @@ class DecibelMel(nn.Module):
     def __init__(self, config: Cnn14Config) -> None:
         super().__init__()
         self.config = config
-        filters = slaney_filters(
-            sample_rate=config.sample_rate,
-            n_fft=config.n_fft,
-            num_mels=config.num_mels,
-            min_hz=config.min_hz,
-            max_hz=config.max_hz,
-        )
-        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("filters", slaney_filters(config), persistent=False)
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:

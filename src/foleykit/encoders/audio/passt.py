@@ -73,14 +73,7 @@ class PasstMel(nn.Module):
     def __init__(self, config: PasstConfig) -> None:
         super().__init__()
         self.config = config
-        filters = htk_triangles(
-            sample_rate=config.sample_rate,
-            n_fft=config.n_fft,
-            num_mels=config.num_mels,
-            min_hz=config.min_hz,
-            max_hz=config.max_hz,
-        )
-        self.register_buffer("filters", filters.T.float(), persistent=False)
+        self.register_buffer("filters", htk_triangles(config).T.float(), persistent=False)
         self.register_buffer("window", torch.hann_window(config.win_length, periodic=False), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:

@@ -78,20 +78,9 @@ def log_mel_examples(waveform: Tensor, config: VggishConfig) -> Tensor:
     frames = waveform.double().unfold(0, config.frame_length, config.hop_length)
     window = torch.hann_window(config.frame_length, dtype=torch.float64, device=waveform.device)
     magnitude = torch.fft.rfft(frames * window, config.n_fft).abs()
-    log_mel = (magnitude @ mel_matrix(config).to(waveform.device) + config.offset).log()
+    log_mel = (magnitude @ htk_triangles(config).to(waveform.device) + config.offset).log()
     num_examples = len(log_mel) // config.num_frames
     return log_mel[: num_examples * config.num_frames].unflatten(0, (num_examples, 1, config.num_frames)).float()
-
-
-def mel_matrix(config: VggishConfig) -> Tensor:
-    """Return the filters (K, M), float64."""
-    return htk_triangles(
-        sample_rate=config.sample_rate,
-        n_fft=config.n_fft,
-        num_mels=config.num_mels,
-        min_hz=config.min_hz,
-        max_hz=config.max_hz,
-    )
 
 
 class Vggish(nn.Module):
