@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from foleykit.core.codes import check_codes
 from foleykit.core.errors import ConfigError, InputError
+from foleykit.core.packages import check_published
 
 PadMode = Literal["constant", "reflect"]
 
@@ -73,6 +74,7 @@ class EncodecCodec(nn.Module):
 
     def __init__(self, config: EncodecConfig) -> None:
         super().__init__()
+        check_published("transformers", "EnCodec")
         from transformers import EncodecModel
 
         self.config = config

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from foleykit.audio.resample import resample
 from foleykit.core.errors import ConfigError, ModelError
+from foleykit.core.packages import check_published
 from foleykit.data.listening import FEATURE_NAMES, FEATURE_RATE, signal_features
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class AstTagger:
             raise ModelError(
                 f"{config.folder} holds no config.json; name the folder of an AST for audio classification"
             )
+        check_published("transformers", "AST")
         from transformers import ASTFeatureExtractor, ASTForAudioClassification
 
         try:

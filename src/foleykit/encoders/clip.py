@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from foleykit.core.checkpoint import check_entries, shapes_of
 from foleykit.core.errors import ConfigError, InputError
+from foleykit.core.packages import check_published
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -72,6 +73,7 @@ class ClipImageTower(nn.Module):
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
+        check_published("transformers", "CLIP")
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
         image = config.image
@@ -114,6 +116,7 @@ class ClipTextTower(nn.Module):
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
+        check_published("transformers", "CLIP")
         from transformers import CLIPTextConfig, CLIPTextModel
 
         text = config.text

@@ -18,7 +18,7 @@ from foleykit.core.errors import ModelError
 
 State = Literal["ok", "absent", "broken"]
 
-REQUIRED = ("torch", "numpy", "av", "safetensors", "transformers", "soxr", "soundfile", "PIL", "typer", "rich")
+REQUIRED = ("torch", "numpy", "av", "safetensors", "soxr", "soundfile", "PIL", "typer", "rich")
 OPTIONAL = {
     "mujoco": "simulating the training world; pip install 'foleykit[world]'",
     "tensorboard": "training logs; pip install 'foleykit[train]'",
@@ -29,6 +29,7 @@ OPTIONAL = {
     "c2pa": "signed content credentials; pip install 'foleykit[provenance]'",
     "audioseal": "AudioSeal's mark in place of our own; pip install 'foleykit[audioseal]'",
     "diffusers": "networks at published size; pip install 'foleykit[published]'",
+    "transformers": "published encoders and codecs; pip install 'foleykit[published]'",
 }
 PROGRAMS = {"espeak-ng": "speaking transcripts"}
 HARMFUL_WHEN_BROKEN = ("torchvision", "torchaudio")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from foleykit.core.checkpoint import frozen
 from foleykit.core.errors import InputError, ModelError
+from foleykit.core.packages import check_published
 
 MAX_TOKENS = 77
 
@@ -36,6 +37,7 @@ class ClapEncoder(nn.Module):
         missing = [name for name in needed if not (folder / name).is_file()]
         if missing:
             raise ModelError(f"{folder} is no CLAP folder: {' and '.join(missing)} missing; copy it from the hub whole")
+        check_published("transformers", "CLAP")
         from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 
         try:

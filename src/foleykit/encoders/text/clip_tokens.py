@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from foleykit.core.errors import ModelError
+from foleykit.core.packages import check_published
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 NUM_BYTES = 256
@@ -53,6 +54,7 @@ class ClipTokenizer:
     """Texts to ids (B, N), all of the same length."""
 
     def __init__(self, merges: Sequence[str], *, num_tokens: int = 77) -> None:
+        check_published("transformers", "CLIP's tokenizer")
         from transformers import CLIPTokenizer
 
         letters = byte_letters()

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from foleykit.core.packages import check_published
 from foleykit.encoders.clip import DEVIATION, MEAN
 from foleykit.encoders.visual.frames import PictureConfig, in_batches, load_transformers, middle_square, normalised
 
@@ -37,6 +38,7 @@ class ClipFrames(nn.Module):
     @classmethod
     def load(cls, config: ClipConfig, folder: Path) -> Self:
         """Return the encoder of a folder in transformers' layout; raises ModelError when it does not fit `config`."""
+        check_published("transformers", "CLIP")
         from transformers import CLIPVisionModelWithProjection
 
         sizes = {"projection_dim": config.width, "image_size": config.size}

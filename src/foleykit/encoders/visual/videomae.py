@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from foleykit.core.packages import check_published
 from foleykit.encoders.visual.frames import PictureConfig, in_batches, load_transformers, middle_square, normalised
 
 MEAN = (0.485, 0.456, 0.406)
@@ -52,6 +53,7 @@ class VideoMaeStretches(nn.Module):
     @classmethod
     def load(cls, config: VideoMaeConfig, folder: Path) -> Self:
         """Return the encoder of a folder in transformers' layout; raises ModelError when it does not fit `config`."""
+        check_published("transformers", "VideoMAE")
         from transformers import VideoMAEModel
 
         sizes = {"hidden_size": config.width, "image_size": config.size, "num_frames": config.num_frames}

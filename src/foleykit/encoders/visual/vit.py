@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from foleykit.core.packages import check_published
 from foleykit.encoders.visual.frames import PictureConfig, in_batches, load_transformers, middle_square, normalised
 
 MEAN = DEVIATION = (0.5, 0.5, 0.5)
@@ -43,6 +44,7 @@ class VitFrames(nn.Module):
     @classmethod
     def load(cls, config: VitConfig, folder: Path) -> Self:
         """Return the encoder of a folder in transformers' layout; raises ModelError when it does not fit `config`."""
+        check_published("transformers", "ViT")
         from transformers import ViTModel
 
         # The pooler is another network on top of the class token; not every published file has one.

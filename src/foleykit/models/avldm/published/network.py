@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from foleykit.core.errors import InputError, ModelError
+from foleykit.core.errors import InputError
+from foleykit.core.packages import check_published
 from foleykit.models.avldm.published.config import Action2SoundConfig, PictureVaeConfig, UnetConfig
 
 if TYPE_CHECKING:
@@ -155,15 +155,9 @@ class PictureVae(nn.Module):
         return self.vae.decode(latents / self.config.scale).sample[:, 0]
 
 
-def check_diffusers() -> None:
-    """Raise ModelError unless the package that holds these networks is installed."""
-    if importlib.util.find_spec("diffusers") is None:
-        raise ModelError("Action2Sound's networks need the package diffusers: pip install 'foleykit[published]'")
-
-
 def build_unet(config: UnetConfig) -> UNet2DConditionModel:
     """Return a randomly initialised U-Net of Stable Diffusion's structure."""
-    check_diffusers()
+    check_published("diffusers", "Action2Sound")
     from diffusers import UNet2DConditionModel
 
     attends = [config.attends(level) for level in range(len(config.multipliers))]
@@ -182,7 +176,7 @@ def build_unet(config: UnetConfig) -> UNet2DConditionModel:
 
 def build_vae(config: PictureVaeConfig) -> AutoencoderKL:
     """Return a randomly initialised autoencoder of Stable Diffusion's structure."""
-    check_diffusers()
+    check_published("diffusers", "Action2Sound")
     from diffusers import AutoencoderKL
 
     num_levels = len(config.multipliers)
