@@ -39,8 +39,7 @@ class MelBands(Protocol):
 
 
 def triangles(positions: Tensor, corners: Tensor) -> Tensor:
-    """Return triangles (K, M) over `positions` (K): each peaks at 1 on an inner one of `corners` (M + 2), and ends at
-    that one's neighbours."""
+    """Return triangles (K, M) over `positions` (K): 1 at the inner `corners` (M + 2), 0 at their neighbours."""
     left, centre, right = corners[:-2], corners[1:-1], corners[2:]
     rising = (positions[:, None] - left) / (centre - left)
     falling = (right - positions[:, None]) / (right - centre)
