@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -19,9 +20,9 @@ def gnu_openmp_settings(**environment: str) -> dict[str, str]:
         env=ours | {"OMP_DISPLAY_ENV": "VERBOSE"} | environment,
         capture_output=True,
         text=True,
+        check=True,
     )
-    lines = [line.split("=", 1) for line in done.stderr.splitlines() if line.strip().startswith(("GOMP_", "OMP_"))]
-    return {line[0].strip(): line[1].strip().strip("'") for line in lines if len(line) == 2}
+    return dict(re.findall(r"(G?OMP_\w+) = '(.*)'", done.stderr))
 
 
 def test_openmp_hears_of_it_before_it_is_loaded() -> None:

@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+ON_CPU = torch.device("cpu")
+"""Filters are read while a network is laid out, be it on a device without memory."""
 LINEAR_HZ = 1000.0
 """Slaney's axis is linear up to here and logarithmic above."""
 LINEAR_MEL = 15.0
@@ -56,9 +58,10 @@ def htk_triangles(bands: MelBands) -> Tensor:
 
     The last bin is left out, as in Kaldi; VGGish, whose bands end below it, has no use for it either.
     """
-    ends = htk_mel(torch.tensor([bands.min_hz, bands.max_hz], dtype=torch.float64))
-    corners = torch.linspace(float(ends[0]), float(ends[1]), bands.num_mels + 2, dtype=torch.float64)
-    hertz = torch.arange(bands.n_fft // 2 + 1, dtype=torch.float64) * bands.sample_rate / bands.n_fft
+    with ON_CPU:
+        ends = htk_mel(torch.tensor([bands.min_hz, bands.max_hz], dtype=torch.float64))
+        corners = torch.linspace(float(ends[0]), float(ends[1]), bands.num_mels + 2, dtype=torch.float64)
+        hertz = torch.arange(bands.n_fft // 2 + 1, dtype=torch.float64) * bands.sample_rate / bands.n_fft
     filters = triangles(htk_mel(hertz), corners)
     filters[-1] = 0
     return filters
@@ -85,7 +88,7 @@ def slaney_filters(bands: MelBands, *, n_fft: int | None = None) -> Tensor:
     """
     low, high = slaney_mel(bands.min_hz), slaney_mel(bands.max_hz)
     num_bins = (n_fft or bands.n_fft) // 2 + 1
-    with torch.device("cpu"):  # Where a network is laid out without memory, its filters are still read.
+    with ON_CPU:
         corners = slaney_hertz(torch.linspace(low, high, bands.num_mels + 2, dtype=torch.float64))
         hertz = torch.linspace(0, bands.sample_rate / 2, num_bins, dtype=torch.float64)
     return (triangles(hertz, corners) * (2.0 / (corners[2:] - corners[:-2]))).float()
